@@ -1,0 +1,47 @@
+//! The command line: one variant per command, each handled by its own room.
+
+use crate::failure::Failure;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Keeps cloud sandboxes level: warm pools, claims, and what runs in them.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator
+    Controller(crate::controllers::command::Args),
+    /// Run the daemon inside a sandbox
+    Agent(crate::agent::command::Args),
+    /// Run a simulated DigitalOcean
+    Cloudsim(crate::cloudsim::command::Args),
+    /// Run a whole local world: control plane, cloud, operator
+    Dev(crate::dev::command::Args),
+    /// Print the custom resource definitions
+    Crds(crate::api::command::Args),
+    #[command(flatten)]
+    Claims(crate::claims::command::Command),
+}
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// Whatever the command could not do, with advice where there is some.
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Controller(args) => crate::controllers::command::run(args).await,
+            Command::Agent(args) => crate::agent::command::run(args).await,
+            Command::Cloudsim(args) => crate::cloudsim::command::run(args).await,
+            Command::Dev(args) => crate::dev::command::run(args).await,
+            Command::Crds(args) => crate::api::command::run(args),
+            Command::Claims(command) => crate::claims::command::run(command).await,
+        }
+    })
+}

@@ -1,0 +1,16 @@
+//! Sandbar: a Kubernetes operator that keeps cloud sandboxes level.
+//!
+//! One room per concern; `CONTRIBUTING.md` draws the house. Everything a
+//! process of Sandbar does is reachable from [`command`].
+
+pub mod agent;
+pub mod api;
+pub mod claims;
+pub mod cloudsim;
+pub mod command;
+pub mod controllers;
+pub mod dev;
+pub mod failpoints;
+pub mod failure;
+pub mod providers;
+pub mod telemetry;
