@@ -1,1 +1,22 @@
+//! A whole local world in child processes: control plane, simulated cloud,
+//! operator. The command `sandbar dev`, the demo and the integration tests
+//! share it.
+
+pub mod binaries;
 pub mod command;
+pub mod controlplane;
+pub mod kubeconfig;
+pub mod nursery;
+pub mod pki;
+pub mod ports;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Writes a file that only its owner may read, replacing what was there.
+///
+/// # Errors
+/// When it cannot be opened or written.
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    pki::private_file(path)?.write_all(text.as_bytes())
+}

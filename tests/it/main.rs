@@ -1,1 +1,3 @@
 //! Integration tests: one binary, so that they link once.
+
+mod dev;

@@ -1,0 +1,263 @@
+//! Where the control plane's programs come from: the folder that
+//! `KUBEBUILDER_ASSETS` names, else the cache folder, else they are built
+//! there once, from the module files that are part of this program.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::nursery::Child;
+
+/// The Kubernetes release that is built.
+pub const KUBERNETES_VERSION: &str = "v1.36.3";
+
+const GO_MOD: &str = include_str!("../../deploy/local/controlplane/go.mod");
+const GO_SUM: &str = include_str!("../../deploy/local/controlplane/go.sum");
+
+/// Where a person reads what is going on.
+pub type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// A program of the control plane, or its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// The store.
+    Etcd,
+    /// The API server.
+    Apiserver,
+    /// Garbage collection, removal of namespaces, aggregation of roles.
+    ControllerManager,
+    /// The client.
+    Kubectl,
+}
+
+impl Tool {
+    /// The name of the program's file.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Apiserver => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Kubectl => "kubectl",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::Apiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
+            Self::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
+            Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+        }
+    }
+
+    /// How long a build takes on two cores when those before it in the order
+    /// etcd, apiserver, controller-manager are built already (measured).
+    fn build_time(self) -> &'static str {
+        match self {
+            Self::Etcd => "1 to 2 minutes",
+            Self::Apiserver => "about 6 minutes",
+            Self::ControllerManager => "about 2 minutes",
+            Self::Kubectl => "about 1 minute",
+        }
+    }
+}
+
+/// Why a program could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BinaryError {
+    /// The folder that the variable names lacks a program.
+    #[error("KUBEBUILDER_ASSETS={dir} has no {tool}")]
+    Assets {
+        /// The folder.
+        dir: PathBuf,
+        /// The program's file name.
+        tool: &'static str,
+    },
+    /// Neither `XDG_CACHE_HOME` nor `HOME` is set.
+    #[error("no cache folder: neither XDG_CACHE_HOME nor HOME is set")]
+    NoCache,
+    /// A file of the cache could not be made, moved or locked.
+    #[error("cannot use {path}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The Go toolchain could not be started.
+    #[error("{tool} has to be built and the Go program '{go}' cannot be started")]
+    NoGo {
+        /// The program's file name.
+        tool: &'static str,
+        /// The Go program that was tried.
+        go: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The build failed.
+    #[error("building {tool} failed ({status}); the last lines:\n{tail}")]
+    Build {
+        /// The program's file name.
+        tool: &'static str,
+        /// How the Go program ended.
+        status: std::process::ExitStatus,
+        /// What it said last.
+        tail: String,
+    },
+}
+
+impl BinaryError {
+    /// What a person can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Assets { .. } => "unset KUBEBUILDER_ASSETS, so that the programs are built into the cache folder",
+            Self::NoCache => "set XDG_CACHE_HOME to a folder that may hold 300 MB",
+            Self::File { .. } => "make the folder writable, or set XDG_CACHE_HOME to another one",
+            Self::NoGo { .. } => "install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a folder with the programs",
+            Self::Build { .. } => "see that the Go module proxy can be reached (GOPROXY) and 3 GB of disk are free",
+        }
+    }
+}
+
+/// Finds or builds the programs.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    assets: Option<PathBuf>,
+    cache: PathBuf,
+    go: PathBuf,
+}
+
+impl Binaries {
+    /// As the environment says: `KUBEBUILDER_ASSETS`, `XDG_CACHE_HOME`, `HOME`.
+    ///
+    /// # Errors
+    /// [`BinaryError::NoCache`].
+    pub fn from_env() -> Result<Self, BinaryError> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+        let cache = caches.ok_or(BinaryError::NoCache)?.join("sandbar/controlplane").join(key());
+        Ok(Self { assets: set("KUBEBUILDER_ASSETS"), cache, go: PathBuf::from("go") })
+    }
+
+    /// The path of a program, built first if it is nowhere. `kubectl` is taken
+    /// from `PATH` before anything is built.
+    ///
+    /// # Errors
+    /// When it is missing where it must be, or cannot be built.
+    pub async fn path(&self, tool: Tool, say: Say<'_>) -> Result<PathBuf, BinaryError> {
+        if let Some(dir) = &self.assets {
+            let file = dir.join(tool.file());
+            if file.is_file() {
+                return Ok(file);
+            }
+            if tool == Tool::Etcd || tool == Tool::Apiserver {
+                return Err(BinaryError::Assets { dir: dir.clone(), tool: tool.file() });
+            }
+            // The archive of setup-envtest has no controller-manager: that one
+            // still comes from the cache.
+        }
+        if tool == Tool::Kubectl
+            && let Some(found) = on_path(tool.file())
+        {
+            return Ok(found);
+        }
+        let cached = self.cache.join(tool.file());
+        if cached.is_file() {
+            return Ok(cached);
+        }
+        self.build(tool, &cached, say).await?;
+        Ok(cached)
+    }
+
+    async fn build(&self, tool: Tool, cached: &Path, say: Say<'_>) -> Result<(), BinaryError> {
+        let used = |path: &Path, source| BinaryError::File { path: path.to_owned(), source };
+        fs::create_dir_all(&self.cache).map_err(|error| used(&self.cache, error))?;
+        let _lock = self.lock(tool, say).await?;
+        if cached.is_file() {
+            return Ok(());
+        }
+        // In the cache folder, so that the rename stays on one file system.
+        let work = tempfile::Builder::new().prefix(".build-").tempdir_in(&self.cache);
+        let work = work.map_err(|error| used(&self.cache, error))?;
+        let (module, out) = (work.path().join("module"), work.path().join(tool.file()));
+        fs::create_dir(&module)
+            .and_then(|()| fs::write(module.join("go.mod"), GO_MOD))
+            .and_then(|()| fs::write(module.join("go.sum"), GO_SUM))
+            .map_err(|error| used(&module, error))?;
+        self.compile(tool, &module, &out, say).await?;
+        fs::rename(&out, cached).map_err(|error| used(cached, error))
+    }
+
+    async fn compile(&self, tool: Tool, module: &Path, out: &Path, say: Say<'_>) -> Result<(), BinaryError> {
+        let name = tool.file();
+        say(&format!(
+            "building {name} {KUBERNETES_VERSION} into {}: {} on two cores, once",
+            self.cache.display(),
+            tool.build_time()
+        ));
+        let started = Instant::now();
+        let mut command = Command::new(&self.go);
+        command.current_dir(module).env("CGO_ENABLED", "0").env("GOWORK", "off");
+        command.args(["build", "-trimpath", "-ldflags"]).arg(ldflags()).arg("-o").arg(out).arg(tool.package());
+        let child = Child::spawn("go build", command, &module.join("build.log"))
+            .await
+            .map_err(|source| BinaryError::NoGo { tool: name, go: self.go.clone(), source })?;
+        let status = loop {
+            match tokio::time::timeout(Duration::from_secs(30), child.wait()).await {
+                Ok(status) => break status,
+                Err(_) => say(&format!("still building {name}, {} s so far", started.elapsed().as_secs())),
+            }
+        };
+        if !status.success() {
+            return Err(BinaryError::Build { tool: name, status, tail: child.tail(15) });
+        }
+        say(&format!("built {name} in {} s", started.elapsed().as_secs()));
+        Ok(())
+    }
+
+    /// One builder at a time per cache folder. Polled, so that it can be
+    /// given up like everything else.
+    async fn lock(&self, tool: Tool, say: Say<'_>) -> Result<fs::File, BinaryError> {
+        let path = self.cache.join(".lock");
+        let used = |source| BinaryError::File { path: path.clone(), source };
+        let file = fs::File::options().create(true).append(true).open(&path).map_err(used)?;
+        let mut said = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::Error(error)) => return Err(used(error)),
+                Err(fs::TryLockError::WouldBlock) if !said => {
+                    said = true;
+                    say(&format!("waiting for another process that builds {} or one like it", tool.file()));
+                }
+                Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+}
+
+fn ldflags() -> String {
+    format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}")
+}
+
+/// Changes with everything that goes into a build.
+fn key() -> String {
+    let mut hash = Sha256::new();
+    for part in [GO_MOD, GO_SUM, &ldflags(), std::env::consts::OS, std::env::consts::ARCH] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    format!("{KUBERNETES_VERSION}-{}", &data_encoding::HEXLOWER.encode(&hash.finalize())[..12])
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+#[path = "binaries_tests.rs"]
+mod tests;

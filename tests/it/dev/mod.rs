@@ -1,0 +1,3 @@
+//! The local world itself: what it starts, what it refuses, what it leaves.
+
+mod controlplane;
