@@ -1,1 +1,55 @@
+//! The kinds of `sandbar.dev/v1alpha1`: types, defaults, rules, conditions. No I/O.
+
 pub mod command;
+pub mod conditions;
+mod crds;
+mod digest;
+mod pool;
+pub mod rules;
+mod sandbox;
+mod schema;
+mod span;
+mod template;
+
+pub use crds::{crds, manifest};
+pub use digest::{hash_share, short_hash};
+pub use pool::{
+    Activation, Backoff, ClaimPolicy, CreatePolicy, FailureRecord, Limits, OnEmpty, SandboxPool, SandboxPoolSpec,
+    SandboxPoolStatus, Warm,
+};
+pub use sandbox::{
+    AttemptFailure, Claim, ClaimFor, InstanceStatus, ObjectUid, Phase, PoolRef, Sandbox, SandboxSpec, SandboxStatus,
+    StartKind,
+};
+pub use span::{Span, SpanError};
+pub use template::{CredentialsRef, DigitalOceanProvider, EnvVar, Image, ProviderSpec, RegistryType, Template};
+
+/// API group of every kind.
+pub const GROUP: &str = "sandbar.dev";
+/// API version of every kind.
+pub const VERSION: &str = "v1alpha1";
+
+/// Finalizer of a member: lifted only when its instance is provably gone (S4).
+pub const MEMBER_FINALIZER: &str = "sandbar.dev/instance";
+/// Finalizer of a pool: lifted when no member and no instance of it is left.
+pub const POOL_FINALIZER: &str = "sandbar.dev/pool";
+/// Finalizer on a credentials Secret while an instance needs it.
+pub const IN_USE_FINALIZER: &str = "sandbar.dev/in-use";
+
+/// Label on members, with the pool's name: what the scale subresource selects.
+pub const POOL_LABEL: &str = "sandbar.dev/pool";
+/// Annotation on a deleting pool: `"true"` ends claimed members too.
+pub const END_CLAIMS_ANNOTATION: &str = "sandbar.dev/end-claims";
+/// Annotation on a credentials Secret: namespaces whose pools may use it,
+/// separated by commas, or `*`.
+pub const ALLOWED_NAMESPACES_ANNOTATION: &str = "sandbar.dev/allowed-namespaces";
+/// Annotation on a member: lifts the finalizer although nobody can prove that
+/// the instance is gone. Its value must be the instance's name.
+pub const ABANDON_ANNOTATION: &str = "sandbar.dev/abandon-instance";
+/// Data key of the agent's token in a member's own Secret.
+pub const AGENT_TOKEN_KEY: &str = "token";
+
+/// Name of the Secret that holds the agent token of the member with this UID.
+pub fn agent_secret_name(uid: &str) -> String {
+    format!("sandbar-{uid}")
+}

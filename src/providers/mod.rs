@@ -1,1 +1,45 @@
+//! Where instances live: the contract every provider keeps.
+//!
+//! 1. A **create** carries name, marks and token in one call; it is sent once,
+//!    and no layer below repeats it. The name is the idempotency key: a second
+//!    create with a name in use answers [`ErrorClass::NameTaken`].
+//! 2. A **listing** is complete or it is an error. It tells when it began.
+//! 3. **Gone** is said only by the provider itself, of one id.
+//! 4. An error says what it proves: only [`ErrorClass::Unknown`] leaves open
+//!    whether the call took effect.
+//! 5. No call waits longer than its time-out, and none is made that the rate
+//!    budget does not admit ([`ErrorClass::Limited`]).
+//! 6. Nothing here retries, decides, or knows Kubernetes objects.
 
+mod error;
+mod instance;
+
+pub use error::{ErrorClass, ProviderError};
+pub use instance::{Account, CreateRequest, Instance, InstancePhase, Listing, Marks, instance_name, is_our_name};
+
+use async_trait::async_trait;
+
+/// One account at one provider, seen through one token.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// The account that the token opens.
+    async fn account(&self) -> Result<Account, ProviderError>;
+
+    /// Every instance of the account, ours or not.
+    async fn list(&self) -> Result<Listing, ProviderError>;
+
+    /// One instance; [`ErrorClass::Gone`] proves that it does not exist.
+    async fn get(&self, id: &str) -> Result<Instance, ProviderError>;
+
+    /// Makes an instance. Bounded by the create time-out.
+    async fn create(&self, request: &CreateRequest) -> Result<Instance, ProviderError>;
+
+    /// Asks for its end; [`ErrorClass::Gone`] proves that it is over.
+    async fn delete(&self, id: &str) -> Result<(), ProviderError>;
+
+    /// Whether the name is free in the account, deleted instances that still hold it included.
+    async fn name_available(&self, name: &str) -> Result<bool, ProviderError>;
+
+    /// Price of one instance of this size, in USD per second.
+    async fn usd_per_second(&self, size: &str) -> Result<f64, ProviderError>;
+}

@@ -1,1 +1,3 @@
+//! Logs, metrics, and what they must never show.
 
+pub mod secret;

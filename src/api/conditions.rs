@@ -1,0 +1,260 @@
+//! Conditions: their types, their reasons, and the one way to set one.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+macro_rules! words {
+    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$inner])* $variant),+ }
+
+        impl $name {
+            /// Every word of the list.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word as it stands in the API.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// Condition types.
+    Type {
+        /// Pool: the warm level is reached.
+        Available,
+        /// Pool: members are being made or removed to reach the level.
+        Progressing,
+        /// Pool: nothing is wanted now (OnFirstClaim without demand).
+        Idle,
+        /// Pool: something needs a person.
+        Degraded,
+        /// Pool, member: the provider answers and accepts the credentials.
+        ProviderReachable,
+        /// Pool: on its way out.
+        Terminating,
+        /// Member: the provider says that the instance runs.
+        InstanceReady,
+        /// Member: the agent answers.
+        AgentReady,
+        /// Member: somebody holds it. Request: it holds a member.
+        Claimed,
+        /// Member: warm or claimed, and answering. Request: its sandbox can be used.
+        Ready,
+        /// Member: the provider replaced the container under a claim.
+        FilesLost,
+    }
+}
+
+words! {
+    /// Reasons: of conditions, of `status.reason`, and of Events.
+    Reason {
+        /// As it should be.
+        AsExpected,
+        /// Fewer warm sandboxes than wanted.
+        BelowTarget,
+        /// The cap is reached.
+        AtCapacity,
+        /// Waiting for the provider.
+        Creating,
+        /// The instance runs, the agent does not answer yet.
+        Booting,
+        /// Answering.
+        Healthy,
+        /// Three probes in a row failed.
+        ProbeFailed,
+        /// The agent did not come back for two minutes.
+        AgentUnreachable,
+        /// The provider no longer knows the instance.
+        InstanceLost,
+        /// The provider gave up on the first deployment.
+        DeploymentFailed,
+        /// Not ready by the deadline of the attempt.
+        DeadlineExceeded,
+        /// The provider refuses the spec.
+        InvalidSpec,
+        /// The agent's token is gone; nobody could talk to the sandbox.
+        TokenLost,
+        /// The credentials Secret or its key is missing.
+        CredentialsMissing,
+        /// The Secret does not allow this namespace.
+        CredentialsNotAllowed,
+        /// The provider refuses the credentials.
+        CredentialsRejected,
+        /// The credentials open another account than the instance is in.
+        WrongAccount,
+        /// The provider does not answer.
+        ProviderUnavailable,
+        /// The provider asked to slow down.
+        RateLimited,
+        /// The name at the provider is taken by something that is not ours.
+        NameCollision,
+        /// A claim was written.
+        Claimed,
+        /// Nobody holds it.
+        Unclaimed,
+        /// Its time is over.
+        Expired,
+        /// Its holder gave it back.
+        Released,
+        /// In the queue.
+        Queued,
+        /// `waitTimeout` passed in the queue.
+        WaitTimeout,
+        /// `onEmpty: Fail` and nothing was warm.
+        NoneWarm,
+        /// The pool does not exist.
+        PoolNotFound,
+        /// The pool is being deleted.
+        PoolTerminating,
+        /// The claim asks for more than the pool allows.
+        TtlTooLong,
+        /// Too many failures in a row; waiting before the next try.
+        BackingOff,
+        /// Waiting for claims to end.
+        ClaimsRemain,
+        /// Waiting for proof that nothing is left at the provider.
+        ProvingEmpty,
+        /// No demand.
+        NoDemand,
+        /// Above what is wanted.
+        Surplus,
+        /// Older than `maxAge`.
+        MaxAge,
+        /// A slot's name is used by another object.
+        SlotBlocked,
+        /// The provider replaced the container.
+        Redeployed,
+        /// The instance is being removed.
+        Deleting,
+        /// An object does not fit its schema.
+        Undecodable,
+        /// The finalizer was lifted by an operator's word, without proof.
+        Abandoned,
+        /// The local clock is far from the API server's.
+        ClockSkew,
+    }
+}
+
+/// A condition as wanted: status, reason, and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which.
+    pub kind: Type,
+    /// True, False, or not known.
+    pub status: Option<bool>,
+    /// Why, in one word.
+    pub reason: Reason,
+    /// Why, in a sentence with the way out.
+    pub message: String,
+}
+
+impl Wanted {
+    /// A condition that is true or false.
+    pub fn new(kind: Type, status: bool, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, status: Some(status), reason, message: message.into() }
+    }
+
+    /// A condition that cannot be told.
+    pub fn unknown(kind: Type, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, status: None, reason, message: message.into() }
+    }
+}
+
+/// The status word of the API.
+fn word(status: Option<bool>) -> &'static str {
+    match status {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "Unknown",
+    }
+}
+
+/// Gives `old` with `wanted` in it. The transition time moves only when the
+/// status does, so that an unchanged state writes nothing (S10).
+pub fn merge(old: &[Condition], wanted: &[Wanted], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+    let mut merged: Vec<Condition> = old.to_vec();
+    for want in wanted {
+        let condition = Condition {
+            type_: want.kind.as_str().to_owned(),
+            status: word(want.status).to_owned(),
+            reason: want.reason.as_str().to_owned(),
+            message: truncate(&want.message, 1024),
+            observed_generation: generation,
+            last_transition_time: Time(whole_second(now)),
+        };
+        match merged.iter_mut().find(|have| have.type_ == condition.type_) {
+            Some(have) => {
+                let since = if have.status == condition.status {
+                    have.last_transition_time.clone()
+                } else {
+                    condition.last_transition_time.clone()
+                };
+                *have = Condition { last_transition_time: since, ..condition };
+            }
+            None => merged.push(condition),
+        }
+    }
+    merged
+}
+
+/// Whether the condition of this type is true.
+pub fn is_true(conditions: &[Condition], kind: Type) -> bool {
+    conditions.iter().any(|condition| condition.type_ == kind.as_str() && condition.status == "True")
+}
+
+/// The API server stores whole seconds: a finer time would compare unequal
+/// after every read.
+pub fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// At most `limit` bytes of the text, cut at a character.
+pub fn truncate(text: &str, limit: usize) -> String {
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    #[test]
+    fn transition_time_moves_only_with_the_status() {
+        let first = merge(&[], &[Wanted::new(Type::Ready, false, Reason::Creating, "a")], Some(1), at(10));
+        let same = merge(&first, &[Wanted::new(Type::Ready, false, Reason::Booting, "b")], Some(1), at(20));
+        assert_eq!(same[0].last_transition_time.0, at(10));
+        assert_eq!((same[0].reason.as_str(), same[0].message.as_str()), ("Booting", "b"));
+        let moved = merge(&same, &[Wanted::new(Type::Ready, true, Reason::Healthy, "c")], Some(1), at(30));
+        assert_eq!(moved[0].last_transition_time.0, at(30));
+    }
+
+    #[test]
+    fn an_unchanged_state_compares_equal_s10() {
+        let wanted = [Wanted::new(Type::Ready, true, Reason::Healthy, "ok")];
+        let first = merge(&[], &wanted, Some(1), at(10));
+        assert_eq!(merge(&first, &wanted, Some(1), at(99)), first);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        assert_eq!(truncate("aé", 2), "a");
+        assert_eq!(truncate("abc", 10), "abc");
+    }
+}
