@@ -1,0 +1,104 @@
+//! The simulated cloud as a value: started, used, and gone when dropped.
+
+use super::clock::{Clock, LONGEST_SECONDS};
+use super::options::Options;
+use super::world::World;
+use super::{sim_api, v2_api, virtual_agent};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// Why a simulated cloud did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("listen address {0} is not a loopback address")]
+    NotLoopback(SocketAddr),
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("apps as processes and kept state are not served yet; start it virtual and without state")]
+    NotYet,
+    #[error("speed {0} must lie above 0 and at most at 1000000")]
+    Speed(f64),
+    #[error("account {name:?}: {problem}")]
+    Account { name: String, problem: String },
+}
+
+/// What every handler shares.
+pub struct Sim {
+    world: Mutex<World>,
+    /// `http://address:port` of the simulator.
+    pub base: String,
+    pub clock: Clock,
+}
+
+impl Sim {
+    /// The world, for as long as no await lies between.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for simulated seconds.
+    pub async fn wait(&self, seconds: f64) {
+        let wall = self.clock.wall(seconds.min(LONGEST_SECONDS));
+        tokio::time::sleep(wall.unsigned_abs()).await;
+    }
+}
+
+/// A simulated DigitalOcean.
+#[derive(Debug)]
+pub struct CloudSim;
+
+impl CloudSim {
+    /// Starts one on the current runtime.
+    ///
+    /// # Errors
+    /// When the options are not sound or the address cannot be used.
+    pub async fn start(options: Options) -> Result<Running, StartError> {
+        if !options.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(options.listen));
+        }
+        if !options.virtual_apps || options.state.is_some() {
+            return Err(StartError::NotYet);
+        }
+        if !(options.speed > 0.0 && options.speed <= 1_000_000.0) {
+            return Err(StartError::Speed(options.speed));
+        }
+        let listen = |source| StartError::Listen { address: options.listen, source };
+        let listener = tokio::net::TcpListener::bind(options.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let clock = Clock::new(options.speed);
+        let mut world = World::new(clock, options.seed, !options.virtual_apps);
+        for (name, settings) in options.accounts {
+            world.put_account(&name, settings).map_err(|error| StartError::Account { name, problem: error.message })?;
+        }
+        let sim = Arc::new(Sim { world: Mutex::new(world), base: format!("http://{address}"), clock });
+        let stop = CancellationToken::new();
+        let router = v2_api::router(sim.clone()).merge(sim_api::router()).merge(virtual_agent::router());
+        let serving = axum::serve(listener, router.with_state(sim.clone()));
+        tokio::spawn(serving.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
+        Ok(Running { sim, stop })
+    }
+}
+
+/// A simulated cloud at work; it stops when this is dropped.
+pub struct Running {
+    sim: Arc<Sim>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Its address, `http://127.0.0.1:PORT`: what a client takes as endpoint.
+    pub fn url(&self) -> &str {
+        &self.sim.base
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
