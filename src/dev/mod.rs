@@ -3,12 +3,17 @@
 //! share it.
 
 pub mod binaries;
+pub mod cloud;
 pub mod command;
 pub mod controlplane;
+pub mod install;
 pub mod kubeconfig;
 pub mod nursery;
+pub mod operator;
 pub mod pki;
+pub mod place;
 pub mod ports;
+pub mod world;
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,3 +1,5 @@
 //! Integration tests: one binary, so that they link once.
 
 mod dev;
+mod wait;
+mod world;

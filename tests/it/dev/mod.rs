@@ -1,3 +1,4 @@
 //! The local world itself: what it starts, what it refuses, what it leaves.
 
+mod access;
 mod controlplane;

@@ -1,0 +1,358 @@
+//! One world for the whole test run, one namespace and one cloud account for
+//! every test.
+//!
+//! ```ignore
+//! #[tokio::test]
+//! async fn a_pool_reaches_its_level() {
+//!     let env = World::get().await.test("level").await;   // own namespace, own account
+//!     let operator = env.operator(OperatorSpec::default()).await;
+//!     let pools: Api<SandboxPool> = env.api();
+//!     pools.create(&Default::default(), &pool).await.unwrap();
+//!     wait_for(&pools, "python", "two warm", |pool| pool.status.as_ref().is_some_and(|s| s.warm == 2)).await;
+//!     let ledger = env.sim.ledger_of(&env.account).await.unwrap();
+//!     ...
+//! }
+//! ```
+//!
+//! The control plane and the cloud start with the first test and end with
+//! the test process, however that ends. Nothing is cleaned up in between: a
+//! test's namespace, account and Lease are its own. When a test panics, the
+//! ends of its operators' logs are printed.
+//!
+//! Who is who: [`TestEnv::client`] is a cluster administrator,
+//! [`TestEnv::user`] a normal user with role `sandbar-user` in the test's
+//! namespace, operators run under the shipped service account with the
+//! shipped roles. The slot policy holds for the first two.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, Resource};
+use sandbar::cloudsim::admin::{AccountSettings, SimAdmin};
+use sandbar::dev::cloud::{CloudOptions, new_token};
+use sandbar::dev::kubeconfig::{self, Identity};
+use sandbar::dev::operator::Operator;
+use sandbar::dev::place::PlaceError;
+use sandbar::dev::world::{LocalWorld, WorldError, WorldOptions};
+use sandbar::dev::{install, nursery, write_private};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbar");
+
+/// The world that all tests of this process share.
+pub struct World {
+    local: LocalWorld,
+}
+
+impl World {
+    /// The world, started by whoever asks first (5 to 30 s).
+    pub async fn get() -> &'static Self {
+        static WORLD: OnceCell<World> = OnceCell::const_new();
+        WORLD.get_or_init(Self::start).await
+    }
+
+    async fn start() -> Self {
+        install_tls();
+        for number in 0.. {
+            let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("world-{number}"));
+            let cloud = CloudOptions { token: new_token(), speed: None, virtual_apps: true, seed: Some(1) };
+            let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: false };
+            match LocalWorld::start(&options, &|line| eprintln!("{line}")).await {
+                Ok(local) => return Self { local },
+                // Another test process runs next to this one.
+                Err(WorldError::Place(PlaceError::Taken { .. })) => {}
+                Err(error) => panic!("the world does not start: {}", sandbar::failure::chain(&error)),
+            }
+        }
+        unreachable!("there is always a higher number")
+    }
+
+    /// An environment of its own for one test; `name` is for people, at most
+    /// 30 of `a-z0-9-`.
+    pub async fn test(&'static self, name: &str) -> TestEnv {
+        let namespace = format!("{name}-{:06x}", rand::random_range(0..1 << 24));
+        let client = self.local.client().await.expect("a client of the administrator");
+        let (account, token) = (namespace.clone(), new_token());
+        let sim = SimAdmin::new(self.local.cloud().url());
+        sim.put_account(&account, &AccountSettings::with_token(&token)).await.expect("an account");
+        let dir = self.local.logs().join(&namespace);
+        std::fs::create_dir_all(&dir).expect("a folder for logs");
+        let env = TestEnv {
+            world: self,
+            kubeconfig: self.local.kubeconfig(),
+            user_kubeconfig: dir.join("user.kubeconfig"),
+            user: client.clone(),
+            namespace,
+            client,
+            account,
+            token,
+            sim,
+            dir,
+        };
+        env.populate().await
+    }
+
+    /// The base address of the simulated cloud.
+    pub fn cloud_url(&self) -> &str {
+        self.local.cloud().url()
+    }
+
+    /// Everything else about the world.
+    pub fn local(&self) -> &LocalWorld {
+        &self.local
+    }
+}
+
+/// What one test has for itself.
+pub struct TestEnv {
+    /// The world around it.
+    pub world: &'static World,
+    /// Its namespace.
+    pub namespace: String,
+    /// A cluster administrator. Not the operator: the slot policy holds for it.
+    pub client: Client,
+    /// A normal user: a service account with role `sandbar-user` in the
+    /// namespace and nothing else.
+    pub user: Client,
+    /// The name of its simulated account, the same as the namespace.
+    pub account: String,
+    /// The DigitalOcean token of that account. Secret `digitalocean`, key
+    /// `token`, in the namespace holds it.
+    pub token: String,
+    /// Faults, ledger and calls of the cloud; pass [`Self::account`].
+    pub sim: SimAdmin,
+    /// The administrator's kubeconfig file, for commands run as a person would.
+    pub kubeconfig: PathBuf,
+    /// The normal user's kubeconfig file; its default namespace is the test's.
+    pub user_kubeconfig: PathBuf,
+    dir: PathBuf,
+}
+
+impl TestEnv {
+    async fn populate(mut self) -> Self {
+        let name = &self.namespace;
+        self.apply(&Api::<Namespace>::all(self.client.clone()), name, serde_json::json!({})).await;
+        self.apply(&self.api::<ServiceAccount>(), "user", serde_json::json!({})).await;
+        let binding = serde_json::json!({
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sandbar-user"},
+            "subjects": [{"kind": "ServiceAccount", "name": "user", "namespace": name}],
+        });
+        self.apply(&self.api::<RoleBinding>(), "user", binding).await;
+        self.set_credentials(&self.token).await;
+        let token = install::service_account_token(&self.client, name, "user").await.expect("a token");
+        let text = self.world.local.plane().kubeconfig(&Identity::Token(token), name);
+        write_private(&self.user_kubeconfig, &text).expect("the user's kubeconfig");
+        self.user = kubeconfig::client(&text).await.expect("a client of the user");
+        self
+    }
+
+    async fn apply<K>(&self, api: &Api<K>, name: &str, fields: serde_json::Value)
+    where
+        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        let mut object = fields;
+        object["apiVersion"] = K::api_version(&()).into();
+        object["kind"] = K::kind(&()).into();
+        object["metadata"] = serde_json::json!({"name": name});
+        let params = PatchParams::apply("test").force();
+        api.patch(name, &params, &Patch::Apply(&object)).await.expect("the API server takes it");
+    }
+
+    /// An API of the test's namespace, as administrator.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// An API of the test's namespace, as the normal user.
+    pub fn user_api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.user.clone(), &self.namespace)
+    }
+
+    /// Puts `token` into Secret `digitalocean` of the namespace.
+    pub async fn set_credentials(&self, token: &str) {
+        let data = serde_json::json!({"stringData": {install::CREDENTIALS_KEY: token}});
+        self.apply(&self.api::<Secret>(), install::CREDENTIALS, data).await;
+    }
+
+    /// Starts an operator that watches only this namespace, with a Lease and
+    /// an installation id of the test's own, and waits until it is ready.
+    pub async fn operator(&self, spec: OperatorSpec) -> TestOperator {
+        let started = Operator::start(&self.options(&spec)).await;
+        let operator = started.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error)));
+        TestOperator { operator: Some(operator), options: self.options(&spec) }
+    }
+
+    /// Like [`Self::operator`], but returns at once: for an operator that is
+    /// not going to be ready, or that waits for the Lease.
+    pub async fn operator_unready(&self, spec: OperatorSpec) -> TestOperator {
+        let operator = Operator::spawn(&self.options(&spec)).await.expect("the operator starts");
+        TestOperator { operator: Some(operator), options: self.options(&spec) }
+    }
+
+    fn options(&self, spec: &OperatorSpec) -> sandbar::dev::operator::OperatorOptions {
+        let mut options = self.world.local.operator_options();
+        let installation = self.installation();
+        for (flag, value) in [
+            ("--watch-namespace", &self.namespace),
+            ("--lease-name", &self.namespace),
+            ("--installation-id", &installation),
+        ] {
+            options.arguments.extend([flag.to_owned(), value.clone()]);
+        }
+        options.arguments.extend(spec.arguments.iter().cloned());
+        options.environment.extend(spec.environment.iter().cloned());
+        options.log = self.dir.join(format!("{}.log", spec.name));
+        options
+    }
+
+    /// The installation id of this test's operators.
+    pub fn installation(&self) -> String {
+        format!("it{}", &self.namespace[self.namespace.len() - 6..])
+    }
+}
+
+/// What is special about an operator.
+#[derive(Clone, Debug)]
+pub struct OperatorSpec {
+    /// Names its log; two operators of one test need two names.
+    pub name: String,
+    /// Further arguments of `sandbar controller`.
+    pub arguments: Vec<String>,
+    /// Further environment, such as `SANDBAR_CRASH_AT`.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Default for OperatorSpec {
+    fn default() -> Self {
+        Self { name: "operator".to_owned(), arguments: Vec::new(), environment: Vec::new() }
+    }
+}
+
+impl OperatorSpec {
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// Adds a variable to the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives it another name than `operator`.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+}
+
+/// An operator of one test. Killed when dropped.
+pub struct TestOperator {
+    operator: Option<Operator>,
+    options: sandbar::dev::operator::OperatorOptions,
+}
+
+impl TestOperator {
+    fn running(&self) -> &Operator {
+        self.operator.as_ref().expect("the operator was not stopped before")
+    }
+
+    /// SIGKILL, and wait until it is gone. Start it again with [`Self::restart`].
+    pub async fn kill9(&mut self) {
+        self.operator.take().expect("the operator was not stopped before").kill().await;
+    }
+
+    /// SIGTERM, and wait until it is gone. Says how it ended.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.operator.take().expect("the operator was not stopped before").stop().await
+    }
+
+    /// Waits until it ends by itself, as at a crash point.
+    pub async fn ended(&mut self) -> ExitStatus {
+        self.operator.take().expect("the operator was not stopped before").child().wait().await
+    }
+
+    /// Starts it again with the same arguments (kills it first if it runs)
+    /// and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.restart_with(&[]).await;
+    }
+
+    /// Like [`Self::restart`], with other environment variables on top.
+    pub async fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        if let Some(operator) = self.operator.take() {
+            operator.kill().await;
+        }
+        let mut options = self.options.clone();
+        for (name, value) in environment {
+            options.environment.retain(|(had, _)| had != name);
+            options.environment.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let started = Operator::start(&options).await;
+        self.operator = Some(started.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error))));
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub async fn wait_until_ready(&self) {
+        let ready = self.running().wait_until_ready().await;
+        ready.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error)));
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.running().child().pid()
+    }
+
+    /// The text of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        self.get("/metrics").await.1
+    }
+
+    /// Status and body of a path it serves, such as `/readyz`.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("{}{path}", self.running().base_url())).await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
+    }
+
+    /// Everything it has logged so far, over restarts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.options.log).unwrap_or_default()
+    }
+}
+
+impl Drop for TestOperator {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = &self.options.log;
+            eprintln!("--- the last lines of {}:\n{}", log.display(), nursery::tail(log, 40));
+        }
+    }
+}
+
+/// Chooses the TLS library, once per process. Tests that build a client
+/// without [`World::get`] call it first.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// An object as people read it, for messages of failed tests.
+pub fn yaml(object: &impl Serialize) -> String {
+    serde_yaml::to_string(object).unwrap_or_else(|error| format!("(no YAML: {error})"))
+}
