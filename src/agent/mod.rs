@@ -1,1 +1,15 @@
+//! The agent: the small HTTP daemon inside a sandbox, and the client that talks to it.
+//!
+//! The wire API is the one of the public service-mode images of `do-app-sandbox` 0.2.3, so that its clients work
+//! with this agent and this client works with those images. What Sandbar adds is marked "Sandbar extension" where it
+//! is defined: `exit_code` of a process, `PUT /api/files/raw`, heartbeats on streams, limits on sizes.
+//!
+//! * [`wire`]: the JSON shapes, shared by both sides.
+//! * [`server`]: the daemon.
+//! * [`client`]: [`client::AgentClient`] and [`client::probe`].
+//! * [`command`]: `sandbar agent`.
+
+pub mod client;
 pub mod command;
+pub mod server;
+pub mod wire;

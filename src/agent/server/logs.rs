@@ -1,0 +1,125 @@
+//! What background processes have written.
+
+use super::background::{number, untracked};
+use super::input::Params;
+use super::lines::Lines;
+use super::problem::Problem;
+use super::{Agent, MAX_OUTPUT, Shared, clock, sse};
+use crate::agent::wire::{Line, Logs, ProcessStatus};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::response::sse::Event;
+use serde::Deserialize;
+use std::io::SeekFrom;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+/// How often a followed log is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+const QUEUE: usize = 64;
+
+/// The query of `…/logs`.
+#[derive(Debug, Deserialize)]
+pub struct Tail {
+    /// Only so many lines from the end; 0 means all.
+    #[serde(default)]
+    tail: usize,
+}
+
+/// The log so far, its last 16 MiB at most; empty when the sandbox has removed the file.
+pub async fn read(
+    State(agent): State<Shared>,
+    Path(pid): Path<String>,
+    Params(Tail { tail }): Params<Tail>,
+) -> Result<Json<Logs>, Problem> {
+    let path = log_of(&agent, number(&pid)?)?;
+    let bytes = match last_bytes(path).await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        other => other.map_err(|source| Problem::Io { what: "cannot read the log", source })?,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(Json(Logs { logs: if tail == 0 { text.into_owned() } else { last_lines(&text, tail).to_owned() } }))
+}
+
+/// The log as it grows; the stream ends when the process has stopped and all of it has been sent.
+pub async fn follow(State(agent): State<Shared>, Path(pid): Path<String>) -> Result<Response, Problem> {
+    let pid = number(&pid)?;
+    let path = log_of(&agent, pid)?;
+    let file = File::open(&path).await.map_err(|source| Problem::Io { what: "cannot read the log", source })?;
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    tokio::spawn(pump(Arc::clone(&agent), pid, file, sender));
+    let events = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    Ok(sse::answer(&agent, events))
+}
+
+fn log_of(agent: &Agent, pid: i32) -> Result<PathBuf, Problem> {
+    agent.processes.log(pid).ok_or_else(|| untracked(pid))
+}
+
+async fn last_bytes(path: PathBuf) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path).await?;
+    let skip = file.metadata().await?.len().saturating_sub(MAX_OUTPUT as u64);
+    file.seek(SeekFrom::Start(skip)).await?;
+    let mut bytes = Vec::new();
+    file.take(MAX_OUTPUT as u64).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+fn last_lines(text: &str, count: usize) -> &str {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    match body.rmatch_indices('\n').nth(count - 1) {
+        Some((at, _)) => &text[at + 1..],
+        None => text,
+    }
+}
+
+async fn pump(agent: Shared, pid: i32, mut file: File, sender: mpsc::Sender<Event>) {
+    let mut lines = Lines::default();
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        // Asked before reading: what is written before the stop is then certainly read.
+        let over = agent.processes.get(pid).is_none_or(|info| info.status == ProcessStatus::Stopped);
+        match file.read(&mut buffer).await {
+            Err(_) => break,
+            Ok(0) if over => break,
+            Ok(0) => tokio::select! {
+                () = sender.closed() => return,
+                () = sleep(POLL) => {}
+            },
+            Ok(read) => {
+                for line in lines.add(&buffer[..read]) {
+                    if !send(line, &sender).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+    if let Some(line) = lines.rest() {
+        send(line, &sender).await;
+    }
+}
+
+async fn send(line: String, sender: &mpsc::Sender<Event>) -> bool {
+    sender.send(sse::frame(None, &Line { line, timestamp: clock::now() })).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tail_counts_whole_lines() {
+        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc\n");
+        assert_eq!(last_lines("a\nb\nc", 1), "c");
+        assert_eq!(last_lines("a\n", 5), "a\n");
+        assert_eq!(last_lines("", 1), "");
+    }
+}

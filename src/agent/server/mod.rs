@@ -1,0 +1,86 @@
+//! The daemon inside a sandbox.
+//!
+//! It answers for one sandbox: runs commands, keeps a table of background processes, moves files. Everything but
+//! `/health` needs the token. It owns every process below it and ends them all when it ends.
+
+pub mod auth;
+mod background;
+mod children;
+mod clock;
+mod exec;
+mod files;
+mod health;
+mod input;
+mod launch;
+mod lines;
+mod logs;
+mod pipe;
+mod problem;
+mod proc;
+mod processes;
+mod roots;
+mod serve;
+mod sse;
+mod stream;
+mod transfer;
+
+pub use auth::Token;
+pub use launch::TOKEN_VARIABLE;
+pub use serve::{Config, serve};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
+use children::Children;
+use launch::Launcher;
+use problem::Problem;
+use processes::Processes;
+use roots::Roots;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The bytes kept of each output of `/api/exec`, and the most that a log or a file's content has in one JSON answer.
+pub const MAX_OUTPUT: usize = 16 * 1024 * 1024;
+
+/// What every handler sees.
+#[derive(Debug)]
+pub struct Agent {
+    token: Option<Token>,
+    mode: String,
+    heartbeat: Duration,
+    roots: Roots,
+    children: Arc<Children>,
+    processes: Processes,
+}
+
+type Shared = Arc<Agent>;
+
+impl Agent {
+    fn launcher(&self) -> Launcher<'_> {
+        Launcher(self)
+    }
+}
+
+fn router(agent: Shared) -> Router {
+    let api = Router::new()
+        .route("/api/exec", post(exec::exec))
+        .route("/api/exec/stream", post(stream::exec_stream))
+        .route("/api/exec/background", post(background::start))
+        .route("/api/processes", get(background::list))
+        .route("/api/processes/{pid}", get(background::one))
+        .route("/api/processes/{pid}/kill", post(background::kill))
+        .route("/api/processes/{pid}/logs", get(logs::read))
+        .route("/api/processes/{pid}/logs/stream", get(logs::follow))
+        .route("/api/files", get(files::list))
+        .route("/api/files/content", get(files::read).post(files::write))
+        .route("/api/files/download", get(transfer::download))
+        .layer(DefaultBodyLimit::max(input::MAX_JSON))
+        .route("/api/files/raw", put(transfer::upload).layer(DefaultBodyLimit::disable()))
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&agent), auth::require));
+    Router::new()
+        .route("/health", get(health::health))
+        .merge(api)
+        .fallback(async || Problem::NotFound("no such route".to_owned()))
+        .method_not_allowed_fallback(async || Problem::Method)
+        .with_state(agent)
+}

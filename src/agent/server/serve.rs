@@ -1,0 +1,69 @@
+//! The life of the daemon: start, serve, and end with nothing left behind.
+
+use super::auth::Token;
+use super::children::Children;
+use super::processes::Processes;
+use super::roots::Roots;
+use super::{Agent, router};
+use axum::serve::ListenerExt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Everything below the agent is gone this long after it was asked to stop, by force if need be.
+const STOP: Duration = Duration::from_millis(1500);
+
+/// How long answers may take to leave after that.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// What one agent is started with.
+#[derive(Debug)]
+pub struct Config {
+    /// None: only `/health` works.
+    pub token: Option<Token>,
+    /// Shown in `/health`.
+    pub mode: String,
+    /// A folder to hold the sandbox's `/workspace`, `/home/sandbox` and `/tmp`, where those are not the machine's own.
+    pub root: Option<PathBuf>,
+    /// Silence on a stream before a heartbeat comment is sent.
+    pub heartbeat: Duration,
+    /// Whether commands must end even when the agent is killed without a chance to clean up.
+    pub die_with_agent: bool,
+}
+
+/// Serves until `stop` is cancelled, then ends every process below the agent; takes at most 2 s for that.
+///
+/// # Errors
+/// When the sandbox's folders cannot be made, or the operating system refuses what the agent needs.
+pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    nix::sys::prctl::set_child_subreaper(true)?;
+    let children = Children::new(config.die_with_agent);
+    let reaper = tokio::spawn(Arc::clone(&children).reap());
+    let agent = Arc::new(Agent {
+        token: config.token,
+        mode: config.mode,
+        heartbeat: config.heartbeat,
+        roots: Roots::new(config.root.as_deref())?,
+        children: Arc::clone(&children),
+        processes: Processes::default(),
+    });
+    // Small frames must not wait for each other.
+    let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
+    let stopping = stop.clone();
+    let mut server =
+        Box::pin(axum::serve(listener, router(agent)).with_graceful_shutdown(stopping.cancelled_owned()).into_future());
+    tokio::select! {
+        ended = &mut server => return ended,
+        () = stop.cancelled() => {}
+    }
+    // The server goes on meanwhile: the answers of commands that are being ended still reach their clients.
+    tokio::select! {
+        () = async { children.end_all(STOP).await; tokio::time::sleep(LINGER).await } => {}
+        _ = async { let _ = server.await; children.end_all(STOP).await } => {}
+    }
+    reaper.abort();
+    Ok(())
+}
