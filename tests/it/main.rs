@@ -1,5 +1,6 @@
 //! Integration tests: one binary, so that they link once.
 
+mod agent;
 mod dev;
 mod wait;
 mod world;

@@ -16,11 +16,9 @@ pub fn frame(name: Option<&str>, data: &impl Serialize) -> Event {
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, Ascii(CompactFormatter));
     // Plain structs of strings and numbers always serialize, and a Vec takes every write.
     let _ = data.serialize(&mut serializer);
-    let event = Event::default().data(String::from_utf8_lossy(&text));
-    match name {
-        Some(name) => event.event(name),
-        None => event,
-    }
+    // Clients take the name from the line before the data.
+    let event = name.map_or_else(Event::default, |name| Event::default().event(name));
+    event.data(String::from_utf8_lossy(&text))
 }
 
 /// The answer that carries a stream, with a comment as heartbeat whenever it is silent.
