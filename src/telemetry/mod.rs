@@ -1,3 +1,8 @@
-//! Logs, metrics, and what they must never show.
+//! Logs, metrics, health, and what they must never show.
 
+pub mod logging;
+pub mod metrics;
+pub mod readiness;
+pub mod scrub;
 pub mod secret;
+pub mod server;

@@ -168,7 +168,7 @@ enum Event {
     Step(usize),
     Stop(usize),
     Arrive(usize, u64, Option<(Box<Lease>, bool)>),
-    Report(usize, u64, Answer),
+    Report(usize, u64, Box<Answer>),
 }
 
 enum Answer {
@@ -222,7 +222,7 @@ impl World {
         self.rivals[n].request += 1;
         let request = self.rivals[n].request;
         let failed = if write.is_some() { Answer::Written(Err(())) } else { Answer::Read(Err(())) };
-        self.after(Timings::default().attempt_timeout(), Event::Report(n, request, failed));
+        self.after(Timings::default().attempt_timeout(), Event::Report(n, request, Box::new(failed)));
         let delay = self.delay();
         if !self.lost() {
             self.after(delay, Event::Arrive(n, request, write));
@@ -271,7 +271,7 @@ impl World {
                 };
                 let delay = self.delay();
                 if !self.lost() {
-                    self.after(delay, Event::Report(n, request, answer));
+                    self.after(delay, Event::Report(n, request, Box::new(answer)));
                 }
             }
             Event::Report(n, request, answer) => {
@@ -279,7 +279,7 @@ impl World {
                 if rival.request == request {
                     rival.request += 1;
                     let now = rival.local(self.now);
-                    match answer {
+                    match *answer {
                         Answer::Read(result) => rival.election.read(result, now),
                         Answer::Written(result) => rival.election.written(result, now),
                     }
@@ -307,10 +307,10 @@ impl World {
             self.handle(event);
             let holders = self.holders();
             assert!(holders.len() <= 1, "seed {seed}: {holders:?} all hold the lease at {:?}", self.now);
-            if let Some(&holder) = holders.first() {
-                if changes.last().is_none_or(|&(_, last)| last != holder) {
-                    changes.push((self.now, holder));
-                }
+            if let Some(&holder) = holders.first()
+                && changes.last().is_none_or(|&(_, last)| last != holder)
+            {
+                changes.push((self.now, holder));
             }
         }
         self.now = until;

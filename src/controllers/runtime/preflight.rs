@@ -1,0 +1,140 @@
+//! Before the controllers start: are the kinds installed, and may we do what
+//! we must? A missing CRD or permission shows as an endless back-off inside
+//! a watch, so it is asked for by name, told in `/readyz`, and waited for
+//! instead of crash-looping.
+
+use super::backoff::Backoff;
+use super::ticks::Ticks;
+use crate::failure::chain;
+use crate::telemetry::readiness::{Check, Readiness};
+use futures::future::join_all;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::Client;
+use kube::api::{Api, PostParams};
+
+/// One kind that must be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// API group, such as `sandbar.dev`.
+    pub group: &'static str,
+    /// Version, such as `v1alpha1`.
+    pub version: &'static str,
+    /// Plural name, such as `sandboxes`.
+    pub plural: &'static str,
+}
+
+impl Kind {
+    fn check_name(self) -> String {
+        format!("crd {}.{}", self.plural, self.group)
+    }
+}
+
+/// One thing that this process must be allowed to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Verb, such as `patch`.
+    pub verb: &'static str,
+    /// API group; empty = core.
+    pub group: &'static str,
+    /// Plural name, `/subresource` included where there is one.
+    pub resource: &'static str,
+    /// The namespace; none = all of them.
+    pub namespace: Option<String>,
+}
+
+impl Access {
+    /// One access per verb.
+    pub fn to(
+        verbs: &[&'static str],
+        group: &'static str,
+        resource: &'static str,
+        namespace: Option<&str>,
+    ) -> Vec<Self> {
+        let access = |&verb: &&'static str| Self { verb, group, resource, namespace: namespace.map(str::to_owned) };
+        verbs.iter().map(access).collect()
+    }
+
+    fn check_name(&self) -> String {
+        let Self { verb, group, resource, namespace } = self;
+        let dot = if group.is_empty() { "" } else { "." };
+        let place = namespace.as_ref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        format!("permission {verb} {resource}{dot}{group}{place}")
+    }
+
+    fn review(&self) -> SelfSubjectAccessReview {
+        let (resource, subresource) = match self.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (self.resource, None),
+        };
+        let attributes = ResourceAttributes {
+            verb: Some(self.verb.to_owned()),
+            group: Some(self.group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource,
+            namespace: self.namespace.clone(),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() }
+    }
+}
+
+/// Waits until every kind is served and every access allowed. Says what is
+/// missing in `readiness` under `crd <plural>.<group>` and
+/// `permission <verb> <resource>.<group>`; asks again after 1 s, later less
+/// often, at least every 30 s.
+pub async fn wait(client: &Client, readiness: &Readiness, kinds: &[Kind], accesses: &[Access]) {
+    const OFTEN: std::time::Duration = std::time::Duration::from_secs(30);
+    let backoff = Backoff::new(Ticks::real());
+    while !look(client, readiness, kinds, accesses).await {
+        tokio::time::sleep(backoff.failed("preflight").min(OFTEN)).await;
+    }
+}
+
+/// Looks once at everything; gives whether nothing is missing.
+pub async fn look(client: &Client, readiness: &Readiness, kinds: &[Kind], accesses: &[Access]) -> bool {
+    let kinds = kinds.iter().map(async |&kind| (kind.check_name(), look_for_kind(client, kind).await));
+    let accesses = accesses.iter().map(async |access| (access.check_name(), look_for_access(client, access).await));
+    let (kinds, accesses) = futures::join!(join_all(kinds), join_all(accesses));
+    let mut complete = true;
+    for (name, check) in kinds.into_iter().chain(accesses) {
+        complete &= check == Check::Ok;
+        readiness.set(&name, check);
+    }
+    complete
+}
+
+/// By discovery, which shows a kind only once it is established and needs no
+/// permission of its own.
+async fn look_for_kind(client: &Client, kind: Kind) -> Check {
+    let missing = || Check::Missing("not installed; install it with `sandbar crds | kubectl apply -f -`".to_owned());
+    match client.list_api_group_resources(&format!("{}/{}", kind.group, kind.version)).await {
+        Ok(list) if list.resources.iter().any(|resource| resource.name == kind.plural) => Check::Ok,
+        Ok(_) => missing(),
+        // A group nobody serves is answered in plain text, without a reason.
+        Err(kube::Error::Api(status)) if status.code == 404 => missing(),
+        Err(error) => Check::Missing(format!("cannot ask the API server: {}", chain(&error))),
+    }
+}
+
+async fn look_for_access(client: &Client, access: &Access) -> Check {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    match reviews.create(&PostParams::default(), &access.review()).await {
+        Ok(review) => match review.status {
+            Some(status) if status.allowed => Check::Ok,
+            status => {
+                let reason = status.and_then(|status| status.reason).filter(|reason| !reason.is_empty());
+                let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+                Check::Missing(format!("not allowed{reason}; grant it as deploy/ does"))
+            }
+        },
+        Err(error) => Check::Missing(format!("cannot ask the API server: {}", chain(&error))),
+    }
+}
+
+#[cfg(test)]
+#[path = "preflight_tests.rs"]
+mod tests;
