@@ -11,11 +11,19 @@
 //!    budget does not admit ([`ErrorClass::Limited`]).
 //! 6. Nothing here retries, decides, or knows Kubernetes objects.
 
+pub mod accounts;
+pub mod budget;
+pub mod digitalocean;
 mod error;
 mod instance;
+pub mod inventory;
+mod timing;
 
+pub use accounts::{Accounts, Connection, CredentialsError, Endpoints};
 pub use error::{ErrorClass, ProviderError};
 pub use instance::{Account, CreateRequest, Instance, InstancePhase, Listing, Marks, instance_name, is_our_name};
+pub use inventory::{AccountView, Change, Inventory, Urgency};
+pub use timing::Timing;
 
 use async_trait::async_trait;
 

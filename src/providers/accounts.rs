@@ -1,0 +1,179 @@
+//! From a pool's credentials to the account they open.
+
+mod credentials;
+mod error;
+
+pub use credentials::is_allowed;
+pub use error::CredentialsError;
+
+use self::credentials::Secrets;
+use super::budget::Budget;
+use super::digitalocean::DigitalOcean;
+use super::{Account, ErrorClass, Provider, ProviderError, Timing};
+use crate::api::{ProviderSpec, short_hash};
+use crate::telemetry::secret::Secret;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Where the providers' APIs are. Flags of the operator, never of a pool: a
+/// pool could steal a token with an address of its own.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// DigitalOcean's API, such as `https://api.digitalocean.com`.
+    pub digitalocean_url: String,
+}
+
+/// An account, and a handle that acts in it.
+#[derive(Clone)]
+pub struct Connection {
+    /// The account that the credentials open.
+    pub account: Account,
+    /// Acts in it.
+    pub provider: Arc<dyn Provider>,
+    /// Namespace of the credentials Secret.
+    pub secret_namespace: String,
+    /// Its name.
+    pub secret_name: String,
+    /// Tells tokens apart in metrics and logs without showing any: eight
+    /// characters of a hash.
+    pub token_label: String,
+}
+
+/// Resolves credentials; clones share what is known.
+#[derive(Clone)]
+pub struct Accounts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    secrets: Secrets,
+    endpoints: Endpoints,
+    timing: Timing,
+    tokens: Mutex<HashMap<String, Arc<Token>>>,
+}
+
+/// A token that is unused for so long is forgotten: longer than the longest
+/// window of its rate budget.
+const TOKEN_KEPT: Duration = Duration::from_secs(2 * 3_600);
+/// A failed question for the account is not asked again for so long.
+const FAILURE_KEPT: Duration = Duration::from_secs(5);
+/// Length of a token's label.
+const LABEL: usize = 8;
+
+/// One token: its budget, and who it turned out to be.
+struct Token {
+    value: Secret<String>,
+    label: String,
+    budget: Arc<Budget>,
+    used: Mutex<Instant>,
+    /// Held while the account is asked for, so that it is asked for once.
+    opened: tokio::sync::Mutex<Opened>,
+}
+
+#[derive(Default)]
+enum Opened {
+    #[default]
+    Unasked,
+    Account(Account, Arc<DigitalOcean>),
+    Failed(Instant, ProviderError),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Accounts {
+    /// Nothing is read or asked yet.
+    pub fn new(client: kube::Client, endpoints: Endpoints, timing: &Timing) -> Self {
+        let secrets = Secrets::new(client, timing.credentials_ttl);
+        Self { inner: Arc::new(Inner { secrets, endpoints, timing: timing.clone(), tokens: Mutex::default() }) }
+    }
+
+    /// The account that a pool's credentials open. Reads the Secret at most
+    /// once per `credentials_ttl` and asks for a token's account once.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]; none of them says anything about instances.
+    pub async fn resolve(&self, pool_namespace: &str, provider: &ProviderSpec) -> Result<Connection, CredentialsError> {
+        let reference = provider.credentials_ref().ok_or(CredentialsError::NoProvider)?;
+        let value = self.inner.secrets.token(pool_namespace, reference).await?;
+        let token = self.inner.token(value);
+        let namespace = reference.namespace.as_deref().unwrap_or(pool_namespace);
+        match token.open(&self.inner).await {
+            Ok((account, provider)) => Ok(Connection {
+                account,
+                provider,
+                secret_namespace: namespace.to_owned(),
+                secret_name: reference.name.clone(),
+                token_label: token.label.clone(),
+            }),
+            Err(error) if error.class == ErrorClass::Auth => Err(CredentialsError::Rejected {
+                namespace: namespace.to_owned(),
+                name: reference.name.clone(),
+                key: reference.key.clone(),
+                said: error.message,
+            }),
+            Err(error) => Err(CredentialsError::Unavailable(error)),
+        }
+    }
+
+    /// Forgets what the credentials of this connection are and which account
+    /// they open: call it after an [`ErrorClass::Auth`] error anywhere.
+    pub fn forget(&self, connection: &Connection) {
+        self.inner.secrets.forget(&connection.secret_namespace, &connection.secret_name);
+        let token = lock(&self.inner.tokens).get(&connection.token_label).cloned();
+        // A token that is being asked for right now will be fresh anyway.
+        if let Some(mut opened) = token.as_ref().and_then(|token| token.opened.try_lock().ok()) {
+            *opened = Opened::Unasked;
+        }
+    }
+
+    /// The rate budgets of the tokens in use, by label, for metrics.
+    pub fn budgets(&self) -> Vec<(String, Arc<Budget>)> {
+        lock(&self.inner.tokens).iter().map(|(label, token)| (label.clone(), token.budget.clone())).collect()
+    }
+}
+
+impl Inner {
+    fn token(&self, value: Secret<String>) -> Arc<Token> {
+        let now = Instant::now();
+        let label = short_hash(&["token", value.expose()], LABEL);
+        let mut tokens = lock(&self.tokens);
+        tokens.retain(|_, token| now.saturating_duration_since(*lock(&token.used)) < TOKEN_KEPT);
+        let token = tokens.entry(label.clone()).or_insert_with(|| {
+            Arc::new(Token {
+                value,
+                label,
+                budget: Arc::default(),
+                used: Mutex::new(now),
+                opened: tokio::sync::Mutex::default(),
+            })
+        });
+        *lock(&token.used) = now;
+        token.clone()
+    }
+}
+
+impl Token {
+    async fn open(&self, inner: &Inner) -> Result<(Account, Arc<DigitalOcean>), ProviderError> {
+        let mut opened = self.opened.lock().await;
+        match &*opened {
+            // A client whose token changed accounts refuses everything: make another.
+            Opened::Account(account, client) if !client.has_moved() => return Ok((account.clone(), client.clone())),
+            Opened::Failed(at, error) if at.elapsed() < FAILURE_KEPT => return Err(error.clone()),
+            _ => {}
+        }
+        let url = &inner.endpoints.digitalocean_url;
+        let asked = async {
+            let client = DigitalOcean::new(url, self.value.clone(), self.budget.clone(), &inner.timing)?;
+            Ok::<_, ProviderError>((client.account().await?, Arc::new(client)))
+        };
+        let result = asked.await;
+        *opened = match &result {
+            Ok((account, client)) => Opened::Account(account.clone(), client.clone()),
+            Err(error) => Opened::Failed(Instant::now(), error.clone()),
+        };
+        result
+    }
+}

@@ -1,0 +1,203 @@
+//! One call over HTTP: admitted, sent once, bounded, and classified.
+
+use super::wire::ErrorAnswer;
+use crate::api::conditions::truncate;
+use crate::failpoints;
+use crate::failure::chain;
+use crate::providers::budget::{Budget, Kind, Told};
+use crate::providers::{ErrorClass, ProviderError, Timing};
+use crate::telemetry::secret::Secret;
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest answer that is read, in bytes: a page of 100 apps is about 0.6 MB.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+/// Longest text that is kept of the provider's words, in bytes.
+const MESSAGE: usize = 512;
+/// Pause after a 429 that does not say how long.
+const UNTOLD_PAUSE: Duration = Duration::from_secs(10);
+/// Longest pause that is believed: the longest window of the limits.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// What is asked.
+pub(super) struct Call<'a> {
+    pub operation: &'static str,
+    pub kind: Kind,
+    pub method: Method,
+    pub path: &'a [&'a str],
+    pub query: &'a [(&'a str, String)],
+    pub body: Option<Value>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn get(operation: &'static str, path: &'a [&'a str]) -> Self {
+        Self { operation, kind: Kind::Read, method: Method::GET, path, query: &[], body: None }
+    }
+}
+
+/// Sends calls with one token under one budget.
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: Url,
+    token: Secret<String>,
+    budget: Arc<Budget>,
+    timing: Timing,
+}
+
+impl Http {
+    /// # Errors
+    /// The address is none, or TLS cannot be set up.
+    pub(super) fn new(
+        base: &str,
+        token: Secret<String>,
+        budget: Arc<Budget>,
+        timing: &Timing,
+    ) -> Result<Self, ProviderError> {
+        let invalid = |message: String| ProviderError { class: ErrorClass::Invalid, operation: "connect", message };
+        let url = Url::parse(base).ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+        let base = url.ok_or_else(|| {
+            invalid(format!("the provider's address {base:?} is no URL: write https://api.digitalocean.com"))
+        })?;
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("sandbar/", env!("CARGO_PKG_VERSION")))
+            // A token must not follow a redirect, and no layer may repeat a create.
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(timing.call_timeout)
+            .build()
+            .map_err(|error| invalid(chain(&error)))?;
+        Ok(Self { client, base, token, budget, timing: timing.clone() })
+    }
+
+    /// Sends one call, once; gives the body of a 2xx answer.
+    pub(super) async fn send(&self, call: Call<'_>) -> Result<Bytes, ProviderError> {
+        let operation = call.operation;
+        self.budget.admit(call.kind).map_err(|until| ProviderError {
+            class: ErrorClass::Limited { until },
+            operation,
+            message: "the rate budget is used up; the call was not made".to_owned(),
+        })?;
+        let point = failpoints::before(operation);
+        let began = Instant::now();
+        let result = self.exchange(call).await;
+        failpoints::after(operation, point);
+        let class = result.as_ref().err().map_or("ok", |error| error.class.label());
+        tracing::debug!(operation, class, elapsed_ms = began.elapsed().as_millis(), "provider call");
+        result
+    }
+
+    /// The same, with the body as JSON.
+    pub(super) async fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, ProviderError> {
+        let operation = call.operation;
+        let body = self.send(call).await?;
+        serde_json::from_slice(&body).map_err(|error| unknown(operation, format!("the answer is no JSON: {error}")))
+    }
+
+    fn url(&self, call: &Call<'_>) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("v2").extend(call.path);
+        }
+        url
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Bytes, ProviderError> {
+        let operation = call.operation;
+        let timeout = if call.kind == Kind::Create { self.timing.create_timeout } else { self.timing.call_timeout };
+        let url = self.url(&call);
+        let mut request = self.client.request(call.method, url).timeout(timeout).bearer_auth(self.token.expose());
+        if !call.query.is_empty() {
+            request = request.query(call.query);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        // The URL says nothing that the operation does not, and ids only blow up messages.
+        let transport = |error: reqwest::Error| unknown(operation, chain(&error.without_url()));
+        let answer = request.send().await.map_err(transport)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        self.budget.told(told(&headers));
+        let body = match read(answer, operation).await {
+            // The status alone tells what an error proves.
+            Err(_) if !status.is_success() => Bytes::new(),
+            other => other?,
+        };
+        if status.is_success() { Ok(body) } else { Err(self.refused(operation, status, &headers, &body)) }
+    }
+
+    fn refused(&self, operation: &'static str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+        let class = match status {
+            StatusCode::NOT_FOUND if matches!(operation, GET | DELETE) => ErrorClass::Gone,
+            StatusCode::CONFLICT if operation == CREATE => ErrorClass::NameTaken,
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ErrorClass::Invalid,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorClass::Auth,
+            StatusCode::TOO_MANY_REQUESTS => {
+                let pause = pause(headers);
+                self.budget.shut(pause);
+                ErrorClass::Limited { until: Instant::now() + pause }
+            }
+            _ => ErrorClass::Unknown,
+        };
+        ProviderError { class, operation, message: words(status, body) }
+    }
+}
+
+/// Operations whose status codes mean something of their own.
+pub(super) const CREATE: &str = "create";
+pub(super) const GET: &str = "get";
+pub(super) const DELETE: &str = "delete";
+
+/// An error that proves nothing.
+pub(super) fn unknown(operation: &'static str, message: String) -> ProviderError {
+    ProviderError { class: ErrorClass::Unknown, operation, message: truncate(&message, MESSAGE) }
+}
+
+async fn read(mut answer: reqwest::Response, operation: &'static str) -> Result<Bytes, ProviderError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| unknown(operation, chain(&error.without_url())))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(unknown(operation, format!("the answer is longer than {MAX_BODY} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// What an error answer says. The edge in front of the API answers in HTML.
+fn words(status: StatusCode, body: &[u8]) -> String {
+    let code = status.as_u16();
+    let said = match serde_json::from_slice::<ErrorAnswer>(body) {
+        Ok(ErrorAnswer { message: Some(message), .. }) if !message.is_empty() => message,
+        Ok(ErrorAnswer { id: Some(id), .. }) if !id.is_empty() => id,
+        _ => status.canonical_reason().unwrap_or("no explanation").to_owned(),
+    };
+    truncate(&format!("{code}: {said}"), MESSAGE)
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// How long until the moment that `ratelimit-reset` names, in seconds since 1970.
+fn until_reset(headers: &HeaderMap) -> Option<Duration> {
+    let reset = Timestamp::from_second(i64::try_from(number(headers, "ratelimit-reset")?).ok()?).ok()?;
+    Duration::try_from(reset.duration_since(Timestamp::now())).ok()
+}
+
+fn told(headers: &HeaderMap) -> Told {
+    let count = |name| number(headers, name).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    Told { limit: count("ratelimit-limit"), remaining: count("ratelimit-remaining"), reset: until_reset(headers) }
+}
+
+/// How long a 429 asks to wait: `retry-after` comes with the minute's limit only.
+fn pause(headers: &HeaderMap) -> Duration {
+    let asked = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
+    let pause = asked.or_else(|| until_reset(headers)).unwrap_or(UNTOLD_PAUSE);
+    pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)
+}

@@ -1,0 +1,111 @@
+//! A complete listing out of pages that may shift while they are read.
+//!
+//! Pages are offsets: when an app ends, every later one moves up, and one may
+//! slip from an unread page into a read one. So after each page the one before
+//! it is read again; if it changed, reading restarts from there, with what it
+//! shows now. Every app that lives throughout is then seen. The provider's own
+//! count is the second witness.
+
+use super::wire::App;
+use crate::providers::ProviderError;
+use std::collections::HashMap;
+
+/// Apps per page: larger answers are known to fail.
+pub(super) const PER_PAGE: usize = 100;
+/// A listing that needs this many times the calls of a quiet one is given up.
+const PATIENCE: u32 = 4;
+
+/// One page as it was answered.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub apps: Vec<App>,
+    /// How many apps there are in all.
+    pub total: usize,
+}
+
+/// Where pages come from.
+pub(super) trait Pages {
+    /// Reads the page with this number, from 1.
+    async fn page(&self, number: usize) -> Result<Page, ProviderError>;
+}
+
+/// Every app, and the number of calls that it took.
+#[derive(Debug)]
+pub(super) struct Complete {
+    pub apps: Vec<App>,
+    pub calls: u32,
+}
+
+/// A listing that cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ListingError {
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error("the listing has an app without an id")]
+    Nameless,
+    #[error("the listing shows {seen} apps and counts {total}")]
+    Miscounted { seen: usize, total: usize },
+    #[error("the listing kept shifting; given up after {0} calls")]
+    Restless(u32),
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Seen {
+    apps: HashMap<String, App>,
+    calls: u32,
+    /// Smallest and largest count that any page told.
+    totals: Option<(usize, usize)>,
+    shifted: bool,
+}
+
+impl Seen {
+    /// Reads one page into what was seen; gives its ids in order, and the count.
+    async fn read(&mut self, pages: &impl Pages, number: usize) -> Result<(Vec<String>, usize), ListingError> {
+        self.calls += 1;
+        let page = pages.page(number).await?;
+        let (least, most) = self.totals.unwrap_or((page.total, page.total));
+        self.totals = Some((least.min(page.total), most.max(page.total)));
+        let mut ids = Vec::with_capacity(page.apps.len());
+        for app in page.apps {
+            let id = app.id.clone().filter(|id| !id.is_empty()).ok_or(ListingError::Nameless)?;
+            ids.push(id.clone());
+            self.apps.insert(id, app);
+        }
+        Ok((ids, page.total))
+    }
+
+    fn finish(self) -> Result<Complete, ListingError> {
+        let seen = self.apps.len();
+        let (least, most) = self.totals.unwrap_or_default();
+        // Apps that lived throughout are at most the smallest count; when something came or went while
+        // pages were read, what was seen may also hold some that did not.
+        let quiet = least == most && !self.shifted;
+        if seen < least || (quiet && seen != least) {
+            return Err(ListingError::Miscounted { seen, total: least });
+        }
+        Ok(Complete { apps: self.apps.into_values().collect(), calls: self.calls })
+    }
+}
+
+/// Reads all pages, with one page of overlap.
+pub(super) async fn read(pages: &impl Pages) -> Result<Complete, ListingError> {
+    let mut seen = Seen::default();
+    let (mut here, mut total) = seen.read(pages, 1).await?;
+    let mut number = 1;
+    while number * PER_PAGE < total {
+        let (next, next_total) = seen.read(pages, number + 1).await?;
+        let (again, _) = seen.read(pages, number).await?;
+        if again == here {
+            (here, total, number) = (next, next_total, number + 1);
+        } else {
+            here = again;
+            seen.shifted = true;
+            let limit = PATIENCE * u32::try_from(2 * total.div_ceil(PER_PAGE)).unwrap_or(u32::MAX / PATIENCE);
+            if seen.calls > limit {
+                return Err(ListingError::Restless(seen.calls));
+            }
+        }
+    }
+    seen.finish()
+}

@@ -1,0 +1,168 @@
+//! DigitalOcean App Platform: one app per instance.
+
+mod http;
+mod listing;
+mod mapping;
+mod prices;
+mod request;
+mod verify;
+mod wire;
+
+use self::http::{CREATE, Call, DELETE, GET, Http, unknown};
+use self::listing::{ListingError, PER_PAGE, Page, Pages};
+use self::prices::Prices;
+use self::verify::Verified;
+use self::wire::{AppAnswer, AppsAnswer, DeploymentsAnswer, ProposeAnswer};
+use super::budget::{Budget, Kind};
+use super::{Account, CreateRequest, ErrorClass, Instance, Listing, Provider, ProviderError, Timing};
+use crate::telemetry::secret::Secret;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use reqwest::Method;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One account at DigitalOcean, seen through one token.
+///
+/// It holds to the account that the token opened first: should the same token
+/// ever open another one, every call is refused, since the other account's
+/// 404s and listings prove nothing about this one.
+pub struct DigitalOcean {
+    http: Http,
+    verified: Verified,
+    prices: Prices,
+}
+
+impl DigitalOcean {
+    /// A client of the API at `base` (such as `https://api.digitalocean.com`),
+    /// for one token. Clients of the same token share a budget.
+    ///
+    /// # Errors
+    /// `base` is no http or https address, or TLS cannot be set up.
+    pub fn new(base: &str, token: Secret<String>, budget: Arc<Budget>, timing: &Timing) -> Result<Self, ProviderError> {
+        let http = Http::new(base, token, budget, timing)?;
+        Ok(Self { http, verified: Verified::default(), prices: Prices::default() })
+    }
+
+    /// Whether the token was found to open another account than at first.
+    pub fn has_moved(&self) -> bool {
+        self.verified.has_moved()
+    }
+
+    /// A 404 counts only from the account that the instance is in. It surely
+    /// is if that account accepted the delete; else the account is asked for.
+    async fn gone(&self, id: &str, error: ProviderError) -> ProviderError {
+        if error.class != ErrorClass::Gone || self.verified.forget_deleted(id) {
+            return error;
+        }
+        self.verify(Kind::Read).await.err().unwrap_or(error)
+    }
+
+    /// An app with no deployment in it may have one that failed at first: only
+    /// the list of deployments still shows it.
+    async fn newest_deployment(&self, mut instance: Instance) -> Result<Instance, ProviderError> {
+        let path = ["apps", &instance.id, "deployments"];
+        let query = [("page", "1".to_owned()), ("per_page", "1".to_owned())];
+        let call = Call { query: &query, ..Call::get("deployments", &path) };
+        let answer: DeploymentsAnswer = self.http.json(call).await?;
+        if let Some(newest) = answer.deployments.first() {
+            instance.phase = mapping::phase(newest);
+            instance.deployment_id.clone_from(&newest.id);
+        }
+        Ok(instance)
+    }
+}
+
+impl Pages for DigitalOcean {
+    async fn page(&self, number: usize) -> Result<Page, ProviderError> {
+        let query = [("page", number.to_string()), ("per_page", PER_PAGE.to_string())];
+        let call = Call { kind: Kind::List, query: &query, ..Call::get("list", &["apps"]) };
+        let answer: AppsAnswer = self.http.json(call).await?;
+        let meta = answer.meta.ok_or_else(|| unknown("list", "the answer has no meta.total".to_owned()))?;
+        Ok(Page { apps: answer.apps, total: meta.total })
+    }
+}
+
+#[async_trait]
+impl Provider for DigitalOcean {
+    async fn account(&self) -> Result<Account, ProviderError> {
+        self.ask_account(Kind::Read).await
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        self.verified.hold()?;
+        let began = Instant::now();
+        let complete = listing::read(self).await.map_err(|error| match error {
+            ListingError::Provider(error) => error,
+            other => unknown("list", other.to_string()),
+        })?;
+        self.verify(Kind::List).await?;
+        let now = Timestamp::now();
+        let instances = complete.apps.into_iter().filter_map(|app| mapping::instance(app, now)).collect();
+        Ok(Listing { began, instances, pages: complete.calls + 1 })
+    }
+
+    async fn get(&self, id: &str) -> Result<Instance, ProviderError> {
+        self.verified.hold()?;
+        let answer: AppAnswer = match self.http.json(Call::get(GET, &["apps", id])).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.gone(id, error).await),
+        };
+        let app = answer.app.ok_or_else(|| unknown(GET, "the answer has no app".to_owned()))?;
+        let has_deployment = mapping::current(&app).is_some();
+        let instance = mapping::instance(app, Timestamp::now())
+            .filter(|instance| instance.id == id)
+            .ok_or_else(|| unknown(GET, "the answer is about another app".to_owned()))?;
+        if has_deployment { Ok(instance) } else { self.newest_deployment(instance).await }
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Result<Instance, ProviderError> {
+        self.verified.hold()?;
+        let provider = request.template.provider.digital_ocean.as_ref().ok_or_else(|| ProviderError {
+            class: ErrorClass::Invalid,
+            operation: CREATE,
+            message: "provider.digitalOcean: missing in the template; set it in the pool".to_owned(),
+        })?;
+        if !self.verified.is_fresh() {
+            self.verify(Kind::Create).await?;
+        }
+        let body = Some(request::create(request, provider));
+        let call = Call { kind: Kind::Create, method: Method::POST, body, ..Call::get(CREATE, &["apps"]) };
+        let answer: AppAnswer = self.http.json(call).await?;
+        answer
+            .app
+            .and_then(|app| mapping::instance(app, Timestamp::now()))
+            .ok_or_else(|| unknown(CREATE, "the answer has no app with an id".to_owned()))
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), ProviderError> {
+        self.verified.hold()?;
+        let path = ["apps", id];
+        let call = Call { kind: Kind::Delete, method: Method::DELETE, ..Call::get(DELETE, &path) };
+        match self.http.send(call).await {
+            Ok(_) => {
+                self.verified.remember_deleted(id);
+                Ok(())
+            }
+            Err(error) => Err(self.gone(id, error).await),
+        }
+    }
+
+    async fn name_available(&self, name: &str) -> Result<bool, ProviderError> {
+        self.verified.hold()?;
+        let body = Some(request::propose(name));
+        let call = Call { method: Method::POST, body, ..Call::get("propose", &["apps", "propose"]) };
+        let answer: ProposeAnswer = self.http.json(call).await?;
+        let available = answer
+            .app_name_available
+            .ok_or_else(|| unknown("propose", "the answer has no app_name_available".to_owned()))?;
+        if available {
+            self.verify(Kind::Read).await?;
+        }
+        Ok(available)
+    }
+
+    async fn usd_per_second(&self, size: &str) -> Result<f64, ProviderError> {
+        self.prices.of(size, &self.http).await
+    }
+}
