@@ -86,14 +86,40 @@ pub struct ControlPlane {
     dirs: Dirs,
     pki: Pki,
     port: u16,
-    // Short, since the path of a socket may have 107 bytes at most.
-    sockets: tempfile::TempDir,
+    socket: Socket,
 }
 
 #[derive(Debug)]
 struct Dirs {
     data: PathBuf,
     logs: PathBuf,
+}
+
+/// Where the store listens. A socket in a private folder instead of a port:
+/// nobody else can reach the store, and nobody can take the address first.
+#[derive(Debug)]
+struct Socket {
+    path: PathBuf,
+    // Only where the data folder's own path is too long for a socket.
+    _elsewhere: Option<tempfile::TempDir>,
+}
+
+impl Socket {
+    /// The kernel's limit is 108 bytes with the end mark on Linux, 104 on macOS.
+    const LONGEST: usize = 103;
+
+    fn new(data: &Path) -> io::Result<Self> {
+        let path = data.join("etcd.sock");
+        if path.as_os_str().len() <= Self::LONGEST {
+            return Ok(Self { path, _elsewhere: None });
+        }
+        let dir = tempfile::Builder::new().prefix("sandbar-dev-").tempdir()?;
+        Ok(Self { path: dir.path().join("etcd.sock"), _elsewhere: Some(dir) })
+    }
+
+    fn url(&self) -> String {
+        format!("unix://{}", self.path.display())
+    }
 }
 
 impl ControlPlane {
@@ -111,14 +137,17 @@ impl ControlPlane {
         for dir in [data, logs] {
             std::fs::create_dir_all(dir).map_err(|source| ControlPlaneError::File { path: dir.to_owned(), source })?;
         }
-        let dirs = Dirs { data: data.to_owned(), logs: logs.to_owned() };
-        let pki = Pki::create(data)?;
-        let sockets = tempfile::Builder::new().prefix("sandbar-dev-").tempdir();
-        let sockets = sockets.map_err(|source| ControlPlaneError::File { path: std::env::temp_dir(), source })?;
-        let etcd = start_etcd(&binaries.path(Tool::Etcd, say).await?, &dirs, sockets.path()).await?;
+        let absolute = |dir: &Path| {
+            std::path::absolute(dir).map_err(|source| ControlPlaneError::File { path: dir.to_owned(), source })
+        };
+        let dirs = Dirs { data: absolute(data)?, logs: absolute(logs)? };
+        let pki = Pki::create(&dirs.data)?;
+        let socket = Socket::new(&dirs.data);
+        let socket = socket.map_err(|source| ControlPlaneError::File { path: std::env::temp_dir(), source })?;
+        let etcd = start_etcd(&binaries.path(Tool::Etcd, say).await?, &dirs, &socket).await?;
         let program = binaries.path(Tool::Apiserver, say).await?;
-        let (apiserver, port) = start_apiserver(&program, &dirs, sockets.path(), &pki).await?;
-        Ok(Self { controllers: None, apiserver, etcd, binaries, dirs, pki, port, sockets })
+        let (apiserver, port) = start_apiserver(&program, &dirs, &socket, &pki).await?;
+        Ok(Self { controllers: None, apiserver, etcd, binaries, dirs, pki, port, socket })
     }
 
     /// Starts kube-controller-manager. Custom resources that exist by now are
@@ -169,7 +198,7 @@ impl ControlPlane {
     pub async fn restart_apiserver(&mut self, say: Say<'_>) -> Result<(), ControlPlaneError> {
         self.apiserver.kill().await;
         let program = self.binaries.path(Tool::Apiserver, say).await?;
-        let command = apiserver_command(&program, &self.dirs, self.sockets.path(), &self.pki, self.port);
+        let command = apiserver_command(&program, &self.dirs, &self.socket, &self.pki, self.port);
         self.apiserver = spawn(Tool::Apiserver.file(), command, &self.dirs.logs).await?;
         wait_for_apiserver(&self.apiserver, &self.pki, self.port).await
     }
@@ -187,24 +216,18 @@ fn server(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
-fn etcd_url(sockets: &Path) -> String {
-    format!("unix://{}", sockets.join("etcd.sock").display())
-}
-
-async fn start_etcd(program: &Path, dirs: &Dirs, sockets: &Path) -> Result<Child, ControlPlaneError> {
+async fn start_etcd(program: &Path, dirs: &Dirs, socket: &Socket) -> Result<Child, ControlPlaneError> {
     let mut command = Command::new(program);
-    // Sockets in a private folder instead of ports: nobody else can reach the
-    // store, and nobody can take the address first.
     command
         .arg("--data-dir")
         .arg(dirs.data.join("etcd"))
-        .args(["--listen-client-urls", &etcd_url(sockets), "--listen-peer-urls", "http://127.0.0.1:0"])
+        .args(["--listen-client-urls", &socket.url(), "--listen-peer-urls", "http://127.0.0.1:0"])
         // Must look like a port; nobody asks a lone member where it is.
         .args(["--advertise-client-urls", "http://127.0.0.1:2379"])
         .args(["--unsafe-no-fsync", "--log-level", "warn"]);
     let child = spawn(Tool::Etcd.file(), command, &dirs.logs).await?;
     // A server that meets no store backs off for seconds.
-    wait_until(&child, async || tokio::net::UnixStream::connect(sockets.join("etcd.sock")).await.is_ok()).await?;
+    wait_until(&child, async || tokio::net::UnixStream::connect(&socket.path).await.is_ok()).await?;
     Ok(child)
 }
 
@@ -213,7 +236,7 @@ async fn start_etcd(program: &Path, dirs: &Dirs, sockets: &Path) -> Result<Child
 async fn start_apiserver(
     program: &Path,
     dirs: &Dirs,
-    sockets: &Path,
+    socket: &Socket,
     pki: &Pki,
 ) -> Result<(Child, u16), ControlPlaneError> {
     let name = Tool::Apiserver.file();
@@ -221,7 +244,7 @@ async fn start_apiserver(
     loop {
         tries += 1;
         let port = ports::free().map_err(|source| ControlPlaneError::Spawn { name, source })?;
-        let child = spawn(name, apiserver_command(program, dirs, sockets, pki, port), &dirs.logs).await?;
+        let child = spawn(name, apiserver_command(program, dirs, socket, pki, port), &dirs.logs).await?;
         match wait_for_apiserver(&child, pki, port).await {
             Ok(()) => return Ok((child, port)),
             Err(ControlPlaneError::Ended { .. }) if tries < 5 && ports::taken(port) => {}
@@ -230,11 +253,11 @@ async fn start_apiserver(
     }
 }
 
-fn apiserver_command(program: &Path, dirs: &Dirs, sockets: &Path, pki: &Pki, port: u16) -> Command {
+fn apiserver_command(program: &Path, dirs: &Dirs, socket: &Socket, pki: &Pki, port: u16) -> Command {
     let mut command = Command::new(program);
     let file = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
     command
-        .arg(format!("--etcd-servers={}", etcd_url(sockets)))
+        .arg(format!("--etcd-servers={}", socket.url()))
         .arg(format!("--secure-port={port}"))
         .arg(file("cert-dir", &dirs.data))
         .arg(file("client-ca-file", &pki.ca_file))

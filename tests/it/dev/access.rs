@@ -1,10 +1,12 @@
 //! Who may do what: the shipped roles and the slot policy, on a real server.
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use sandbar::api::{Sandbox, SandboxPool};
 use sandbar::dev::kubeconfig;
 
+use crate::wait::wait_for;
 use crate::world::{TestEnv, World};
 
 /// The operator's client: the identity that `deploy/rbac` gives it.
@@ -96,20 +98,41 @@ async fn only_the_operator_makes_members() {
 }
 
 #[tokio::test]
-async fn a_user_claims_a_member_and_cannot_touch_its_template() {
+async fn a_user_claims_a_member_and_nothing_else_of_it_changes() {
+    let env = World::get().await.test("slot-claim").await;
+    let own: Api<Sandbox> = Api::namespaced(operator(&env).await, &env.namespace);
+    let made = own.create(&PostParams::default(), &member("python-0")).await.unwrap();
+    let claim = serde_json::json!({"spec": {"claim": {"id": "mine", "holder": "me", "ttl": "10m"}}});
+    let claimed = env.user_api::<Sandbox>().patch("python-0", &PatchParams::default(), &Patch::Merge(claim)).await;
+    let claimed = claimed.unwrap();
+    assert_eq!(claimed.spec.claim.as_ref().unwrap().id, "mine");
+    assert_eq!((claimed.spec.slot, claimed.spec.template), (made.spec.slot, made.spec.template));
+}
+
+#[tokio::test]
+async fn a_user_turns_no_request_into_a_member_and_no_member_into_a_request() {
     let env = World::get().await.test("slot-update").await;
     let own: Api<Sandbox> = Api::namespaced(operator(&env).await, &env.namespace);
     own.create(&PostParams::default(), &member("python-0")).await.unwrap();
-    let user: Api<Sandbox> = env.user_api();
-    let change = |body: serde_json::Value| {
-        let user = user.clone();
-        async move { user.patch("python-0", &PatchParams::default(), &Patch::Merge(body)).await }
-    };
-    let template = change(serde_json::json!({"spec": {"template": {"poolUid": "other"}}})).await;
-    assert!(template.is_err());
-    let both = change(serde_json::json!({"spec": {"slot": null, "template": null,
-        "claim": {"id": "mine", "holder": "me", "ttl": "10m"}}}));
-    assert!(both.await.is_err());
-    let claim = change(serde_json::json!({"spec": {"claim": {"id": "mine", "holder": "me", "ttl": "10m"}}})).await;
-    assert_eq!(claim.unwrap().spec.claim.unwrap().id, "mine");
+    env.user_api::<Sandbox>().create(&PostParams::default(), &request("mine")).await.unwrap();
+    let full = member("mine").spec;
+    let set = serde_json::json!({"spec": {"slot": 0, "template": full.template}});
+    let unset = serde_json::json!({"spec": {"slot": null, "template": null}});
+    for (name, body) in [("mine", set), ("python-0", unset)] {
+        let refused = env.user_api::<Sandbox>().patch(name, &PatchParams::default(), &Patch::Merge(body)).await;
+        // The schema forbids it to everybody, and it speaks before the policy.
+        let refused = message(refused);
+        assert!(refused.contains("spec.slot: cannot be changed"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn the_slot_policy_fits_the_schema_it_speaks_of() {
+    let env = World::get().await.test("slot-types").await;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(env.client.clone());
+    let checked = wait_for(&policies, "sandbar-slot", "its types are checked", |policy| {
+        policy.status.as_ref().is_some_and(|status| status.type_checking.is_some())
+    });
+    let warnings = checked.await.status.unwrap().type_checking.unwrap().expression_warnings;
+    assert_eq!(warnings, None);
 }

@@ -2,3 +2,5 @@
 
 mod access;
 mod controlplane;
+mod harness;
+mod up;
