@@ -1,9 +1,45 @@
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`.
+//!
+//! The commands use the person's kubeconfig and rights, and need no access to the provider.
+
+mod advice;
+mod claim;
+mod cluster;
+mod completions;
+mod extend;
+mod ls;
+mod output;
+mod release;
+mod waiting;
+
 use crate::failure::Failure;
 use std::process::ExitCode;
 
+/// Commands about runs.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Take a sandbox of a pool
+    Claim(claim::Args),
+    /// Give runs back
+    Release(release::Args),
+    /// Keep a run longer
+    Extend(extend::Args),
+    /// Show pools and runs
+    Ls(ls::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
 
+/// Runs one of the commands to its end.
+///
+/// # Errors
+/// What it could not do, with advice.
 pub async fn run(command: Command) -> Result<ExitCode, Failure> {
-    match command {}
+    match command {
+        Command::Claim(args) => claim::run(args).await,
+        Command::Release(args) => release::run(args).await,
+        Command::Extend(args) => extend::run(args).await,
+        Command::Ls(args) => ls::run(args).await,
+        Command::Completions(args) => completions::run(&args),
+    }
 }

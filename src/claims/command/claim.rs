@@ -1,0 +1,145 @@
+//! `sandbar claim`.
+
+use super::cluster::ClusterArgs;
+use super::output::{Format, OutputArgs, from_now, print};
+use super::waiting::Waiting;
+use crate::api::{Sandbox, Span};
+use crate::claims::{ClaimError, ClaimWish, Claims, RequestWish, WaitError, fresh_id};
+use crate::failure::Failure;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Take a sandbox of a pool: a warm one in one write, else the next that is ready.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The pool
+    pool: String,
+    /// How long the run lives, such as 30m; else the pool's claims.defaultTTL
+    #[arg(long, value_name = "SPAN")]
+    ttl: Option<Span>,
+    /// Who holds it, for people
+    #[arg(long, env = "USER", value_name = "NAME", default_value = "unknown")]
+    holder: String,
+    /// Id of the run: makes it a request that may be repeated safely
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// How long to wait when none is warm
+    #[arg(long, value_name = "SPAN", default_value = "5m")]
+    wait: Span,
+    /// Do not wait: fail if none is warm; with --id leave the request in the queue
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+    /// Tell how it went
+    #[arg(short, long)]
+    verbose: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// What was got, and what it took.
+struct Got {
+    id: String,
+    sandbox: Sandbox,
+    writes: u32,
+    ready: bool,
+}
+
+/// Claims and prints.
+pub async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let started = Instant::now();
+    let claims = args.cluster.connect().await?.claims();
+    let got = match args.id.clone() {
+        Some(id) => by_request(&args, &claims, id, 0).await?,
+        None => direct(&args, &claims).await?,
+    };
+    report(&args, &got, started)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn direct(args: &Args, claims: &Claims) -> Result<Got, Failure> {
+    let id = fresh_id();
+    let wish = ClaimWish { holder: args.holder.clone(), ttl: args.ttl, id: Some(id.clone()) };
+    match claims.claim_warm(&args.pool, &wish).await {
+        Ok(claimed) => Ok(Got { id: claimed.id, sandbox: claimed.sandbox, writes: claimed.writes, ready: true }),
+        // A waiter is always an object: it keeps its place, and can be seen and ended by others.
+        Err(ClaimError::NoneWarm { .. }) if !args.no_wait => by_request(args, claims, id, 0).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn by_request(args: &Args, claims: &Claims, id: String, writes: u32) -> Result<Got, Failure> {
+    let (pool, holder) = (args.pool.clone(), args.holder.clone());
+    let wish = RequestWish { id: id.clone(), pool, holder, ttl: args.ttl, keep_ended: None };
+    let request = claims.request(&wish).await?;
+    let writes = writes + 1;
+    if args.no_wait {
+        return Ok(Got { id, sandbox: request, writes, ready: false });
+    }
+    let waiting = Waiting::new();
+    let end = tokio::select! {
+        end = claims.wait_ready(&request, args.wait.duration(), |progress| waiting.tell(progress)) => Some(end),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    waiting.end();
+    match end {
+        Some(Ok(sandbox)) => Ok(Got { id, sandbox, writes, ready: true }),
+        Some(Err(error)) => Err(given_up(args, claims, &id, error).await),
+        None => Err(Failure::new(format!("interrupted; request {id} stays in the queue"))
+            .advice(format!("sandbar release {id} ends it; sandbar claim {} --id {id} waits on", args.pool))
+            .code(130)),
+    }
+}
+
+/// A wait that failed. A request that the person did not name is taken back: nobody would look for it.
+async fn given_up(args: &Args, claims: &Claims, id: &str, error: WaitError) -> Failure {
+    let timed_out = matches!(error, WaitError::TimedOut { .. });
+    if args.id.is_some() {
+        let failure = Failure::from(error);
+        let stays = format!("the request stays: the same command waits on; sandbar release {id} ends it");
+        return if timed_out { failure.advice(stays) } else { failure };
+    }
+    match claims.release(id).await {
+        Ok(_) if timed_out => {
+            Failure::new(format!("no sandbox of pool {} after {}; the request was taken back", args.pool, args.wait))
+                .advice("wait longer with --wait, or raise the pool's warm.target or limits.maxSandboxes")
+        }
+        Ok(_) => Failure::new(error.to_string()),
+        Err(_) => Failure::new(error.to_string()).advice(format!("sandbar release {id} ends the request that is left")),
+    }
+}
+
+fn report(args: &Args, got: &Got, started: Instant) -> Result<(), Failure> {
+    let millis = started.elapsed().as_millis();
+    match args.output.output {
+        Format::Json => print(&got.sandbox, false)?,
+        Format::Yaml => print(&got.sandbox, true)?,
+        Format::Name => println!("{}", got.id),
+        Format::Table => lines(got, millis),
+    }
+    if args.verbose {
+        eprintln!("{} write{} by this command, {millis} ms", got.writes, if got.writes == 1 { "" } else { "s" });
+    }
+    Ok(())
+}
+
+fn lines(got: &Got, millis: u128) {
+    let status = got.sandbox.status.clone().unwrap_or_default();
+    let ttl = got.sandbox.spec.claim.as_ref().and_then(|claim| claim.ttl);
+    println!("run      {}", got.id);
+    if !got.ready {
+        println!("request  {} (in the queue)", got.sandbox.name_any());
+        return;
+    }
+    println!("sandbox  {}", got.sandbox.name_any());
+    println!("url      {}", status.url.as_deref().unwrap_or("-"));
+    match (&status.expires_at, ttl) {
+        (Some(end), _) => println!("expires  {} ({})", from_now(Some(end), Timestamp::now()), end.0),
+        (None, Some(ttl)) => println!("expires  in {ttl}"),
+        (None, None) => {}
+    }
+    println!("took     {millis} ms");
+}

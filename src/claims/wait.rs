@@ -1,0 +1,172 @@
+//! Waiting until a request has its sandbox.
+
+use super::Claims;
+use super::fault::{Fault, patiently};
+use super::find::reason;
+use crate::api::conditions::{Type, is_true};
+use crate::api::{Phase, Sandbox};
+use futures::{StreamExt, pin_mut};
+use kube::api::ListParams;
+use kube::runtime::watcher;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often the place in the queue is looked up: it moves without any change to the request itself.
+const LOOK: Duration = Duration::from_secs(5);
+/// Watch errors in a row before the wait ends.
+const ERRORS: u32 = 10;
+
+/// How far a request has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The request's phase.
+    pub phase: Phase,
+    /// Why, in one word.
+    pub reason: Option<String>,
+    /// Place in the queue of the pool, from 1, and its length; absent once it has a member, or when unknown.
+    pub place: Option<(usize, usize)>,
+    /// The member that is being claimed for it, or that it has.
+    pub member: Option<String>,
+}
+
+/// Why the wait ended without a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WaitError {
+    /// The request is over.
+    #[error("request {name} has ended: {reason}{}", .message.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Ended {
+        /// The request.
+        name: String,
+        /// Why, in one word.
+        reason: String,
+        /// Why, in a sentence.
+        message: Option<String>,
+    },
+    /// Somebody deleted it.
+    #[error("request {name} was deleted")]
+    Deleted {
+        /// The request.
+        name: String,
+    },
+    /// Not ready in time. The request still stands.
+    #[error("request {name} is not ready after {} s", .waited.as_secs())]
+    TimedOut {
+        /// The request.
+        name: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The API server cannot be used.
+    #[error(transparent)]
+    Api(#[from] Fault),
+}
+
+impl Claims {
+    /// Waits until the request can use its sandbox, and gives the member it has then. Every change is told to `tell`.
+    ///
+    /// # Errors
+    /// [`WaitError`]. Whatever happens here, the request is left as it is.
+    pub async fn wait_ready(
+        &self,
+        request: &Sandbox,
+        timeout: Duration,
+        mut tell: impl FnMut(&Progress),
+    ) -> Result<Sandbox, WaitError> {
+        let name = request.metadata.name.clone().unwrap_or_default();
+        match tokio::time::timeout(timeout, self.watch_request(request, &name, &mut tell)).await {
+            Ok(end) => end,
+            Err(_) => Err(WaitError::TimedOut { name, waited: timeout }),
+        }
+    }
+
+    async fn watch_request(
+        &self,
+        request: &Sandbox,
+        name: &str,
+        tell: &mut impl FnMut(&Progress),
+    ) -> Result<Sandbox, WaitError> {
+        let changes = watcher::watch_object(self.sandboxes.clone(), name);
+        pin_mut!(changes);
+        let mut queue = tokio::time::interval_at(Instant::now(), LOOK);
+        let (mut last, mut errors) = (request.clone(), 0);
+        let mut told = None;
+        loop {
+            tokio::select! {
+                change = changes.next() => match change {
+                    Some(Ok(Some(seen))) if seen.metadata.uid == request.metadata.uid => (last, errors) = (seen, 0),
+                    Some(Err(error)) => {
+                        errors += 1;
+                        endure(error, errors).await?;
+                        continue;
+                    }
+                    _ => return Err(WaitError::Deleted { name: name.to_owned() }),
+                },
+                _ = queue.tick() => {}
+            }
+            if let Some(member) = self.settled(&last, name).await? {
+                return Ok(member);
+            }
+            let progress = self.progress(&last).await;
+            if told.as_ref() != Some(&progress) {
+                tell(&progress);
+                told = Some(progress);
+            }
+        }
+    }
+
+    /// The member, if the wait is over; none, if it goes on.
+    async fn settled(&self, request: &Sandbox, name: &str) -> Result<Option<Sandbox>, WaitError> {
+        if request.is_deleting() {
+            return Err(WaitError::Deleted { name: name.to_owned() });
+        }
+        let status = request.status.clone().unwrap_or_default();
+        if matches!(request.phase(), Phase::Ended | Phase::Failed) {
+            let ready = status.conditions.iter().find(|condition| condition.type_ == Type::Ready.as_str());
+            let message = ready.map(|ready| ready.message.clone()).filter(|message| !message.is_empty());
+            return Err(WaitError::Ended { name: name.to_owned(), reason: reason(request), message });
+        }
+        let Some(bound) = status.bound_to.filter(|_| is_true(&status.conditions, Type::Ready)) else { return Ok(None) };
+        let member = patiently(|| self.sandboxes.get_opt(&bound.name)).await?;
+        // Not this uid: the request is about to learn that its member is gone.
+        Ok(member.filter(|member| member.metadata.uid.as_ref() == Some(&bound.uid)))
+    }
+
+    async fn progress(&self, request: &Sandbox) -> Progress {
+        let status = request.status.clone().unwrap_or_default();
+        let member = status.bound_to.map(|bound| bound.name);
+        let place = if member.is_none() { self.place(request).await } else { None };
+        Progress { phase: request.phase(), reason: status.reason, place, member }
+    }
+
+    /// Place of a request among those of its pool that have no member yet. It is told for orientation, so an answer
+    /// that does not come is no error.
+    async fn place(&self, request: &Sandbox) -> Option<(usize, usize)> {
+        let of_pool = ListParams::default().fields(&format!("spec.poolRef.name={}", request.spec.pool_ref.name));
+        let list = patiently(|| self.sandboxes.list(&of_pool)).await.ok()?;
+        let mut queue: Vec<_> = list.items.iter().filter(|each| is_queued(each)).collect();
+        queue.sort_by_key(|each| (each.metadata.creation_timestamp.clone(), each.metadata.name.clone()));
+        let before = queue.iter().position(|each| each.metadata.uid == request.metadata.uid)?;
+        Some((before + 1, queue.len()))
+    }
+}
+
+pub(super) fn is_queued(sandbox: &Sandbox) -> bool {
+    let bound = sandbox.status.as_ref().is_some_and(|status| status.bound_to.is_some());
+    !sandbox.is_member() && !sandbox.is_deleting() && !bound && sandbox.phase() == Phase::Pending
+}
+
+/// A broken watch is begun again by itself; one that is forbidden, or never works, ends the wait.
+async fn endure(error: watcher::Error, errors: u32) -> Result<(), Fault> {
+    let fault = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Fault::from(error),
+        watcher::Error::WatchError(status) => Fault::from(kube::Error::Api(status)),
+        watcher::Error::NoResourceVersion => Fault::Unclear("a list without a resourceVersion".to_owned()),
+    };
+    if matches!(fault, Fault::Denied(_)) || errors >= ERRORS {
+        return Err(fault);
+    }
+    super::fault::pause(errors).await;
+    Ok(())
+}
