@@ -1,6 +1,6 @@
 //! `sandbar agent`.
 
-use super::server::{Config, TOKEN_VARIABLE, Token, serve};
+use super::server::{Config, Server, TOKEN_VARIABLE, Token};
 use crate::failure::{Failure, chain};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
@@ -67,7 +67,6 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         Failure::new(format!("cannot listen on {address}: {}", chain(&error)))
             .advice("choose another --listen, or port 0 for a free one")
     })?;
-    announce(listener.local_addr()?)?;
     let config = Config {
         token: Token::new(&token),
         mode: args.mode,
@@ -75,11 +74,13 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         heartbeat: Duration::from_millis(args.heartbeat_ms),
         die_with_agent: args.exit_with_parent,
     };
-    serve(config, listener, stop).await.map_err(|error| {
+    let server = Server::new(config).map_err(|error| {
         let place = args.root.as_deref().unwrap_or("/".as_ref()).display().to_string();
         Failure::new(format!("the agent cannot run in {place}: {}", chain(&error)))
             .advice("give --root a folder that may be written to")
     })?;
+    announce(listener.local_addr()?)?;
+    server.run(listener, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

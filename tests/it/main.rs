@@ -2,5 +2,6 @@
 
 mod agent;
 mod dev;
+mod python;
 mod wait;
 mod world;

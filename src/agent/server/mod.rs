@@ -26,7 +26,7 @@ mod transfer;
 
 pub use auth::Token;
 pub use launch::TOKEN_VARIABLE;
-pub use serve::{Config, serve};
+pub use serve::{Config, Server};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -34,36 +34,53 @@ pub struct Config {
     pub die_with_agent: bool,
 }
 
-/// Serves until `stop` is cancelled, then ends every process below the agent; takes at most 2 s for that.
-///
-/// # Errors
-/// When the sandbox's folders cannot be made, or the operating system refuses what the agent needs.
-pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    nix::sys::prctl::set_child_subreaper(true)?;
-    let children = Children::new(config.die_with_agent);
-    let reaper = tokio::spawn(Arc::clone(&children).reap());
-    let agent = Arc::new(Agent {
-        token: config.token,
-        mode: config.mode,
-        heartbeat: config.heartbeat,
-        roots: Roots::new(config.root.as_deref())?,
-        children: Arc::clone(&children),
-        processes: Processes::default(),
-    });
-    // Small frames must not wait for each other.
-    let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
-    let stopping = stop.clone();
-    let mut server =
-        Box::pin(axum::serve(listener, router(agent)).with_graceful_shutdown(stopping.cancelled_owned()).into_future());
-    tokio::select! {
-        ended = &mut server => return ended,
-        () = stop.cancelled() => {}
+/// An agent that is ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    agent: Arc<Agent>,
+}
+
+impl Server {
+    /// Makes the sandbox's folders and takes charge of every process that will be below this one.
+    ///
+    /// # Errors
+    /// When the folders cannot be made, or the operating system refuses what the agent needs.
+    pub fn new(config: Config) -> io::Result<Self> {
+        nix::sys::prctl::set_child_subreaper(true)?;
+        let agent = Agent {
+            token: config.token,
+            mode: config.mode,
+            heartbeat: config.heartbeat,
+            roots: Roots::new(config.root.as_deref())?,
+            children: Children::new(config.die_with_agent),
+            processes: Processes::default(),
+        };
+        Ok(Self { agent: Arc::new(agent) })
     }
-    // The server goes on meanwhile: the answers of commands that are being ended still reach their clients.
-    tokio::select! {
-        () = async { children.end_all(STOP).await; tokio::time::sleep(LINGER).await } => {}
-        _ = async { let _ = server.await; children.end_all(STOP).await } => {}
+
+    /// Serves until `stop` is cancelled, then ends every process below the agent; takes at most 2 s for that.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let children = Arc::clone(&self.agent.children);
+        let reaper = tokio::spawn(Arc::clone(&children).reap());
+        // Small frames must not wait for each other.
+        let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
+        let stopping = stop.clone();
+        let mut server = Box::pin(
+            axum::serve(listener, router(self.agent)).with_graceful_shutdown(stopping.cancelled_owned()).into_future(),
+        );
+        tokio::select! {
+            ended = &mut server => return ended,
+            () = stop.cancelled() => {}
+        }
+        // The server goes on meanwhile: the answers of commands that are being ended still reach their clients.
+        tokio::select! {
+            () = async { children.end_all(STOP).await; tokio::time::sleep(LINGER).await } => {}
+            _ = async { let _ = server.await; children.end_all(STOP).await } => {}
+        }
+        reaper.abort();
+        Ok(())
     }
-    reaper.abort();
-    Ok(())
 }
