@@ -3,5 +3,6 @@
 mod agent;
 mod dev;
 mod python;
+mod runtime;
 mod wait;
 mod world;

@@ -40,6 +40,8 @@ pub struct Access {
     pub resource: &'static str,
     /// The namespace; none = all of them.
     pub namespace: Option<String>,
+    /// The one object; none = all of them.
+    pub name: Option<&'static str>,
 }
 
 impl Access {
@@ -50,15 +52,17 @@ impl Access {
         resource: &'static str,
         namespace: Option<&str>,
     ) -> Vec<Self> {
-        let access = |&verb: &&'static str| Self { verb, group, resource, namespace: namespace.map(str::to_owned) };
+        let namespace = namespace.map(str::to_owned);
+        let access = |&verb: &&'static str| Self { verb, group, resource, namespace: namespace.clone(), name: None };
         verbs.iter().map(access).collect()
     }
 
     fn check_name(&self) -> String {
-        let Self { verb, group, resource, namespace } = self;
+        let Self { verb, group, resource, namespace, name } = self;
         let dot = if group.is_empty() { "" } else { "." };
+        let name = name.map_or_else(String::new, |name| format!(" {name}"));
         let place = namespace.as_ref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
-        format!("permission {verb} {resource}{dot}{group}{place}")
+        format!("permission {verb} {resource}{dot}{group}{name}{place}")
     }
 
     fn review(&self) -> SelfSubjectAccessReview {
@@ -72,6 +76,7 @@ impl Access {
             resource: Some(resource.to_owned()),
             subresource,
             namespace: self.namespace.clone(),
+            name: self.name.map(str::to_owned),
             ..ResourceAttributes::default()
         };
         let spec = SelfSubjectAccessReviewSpec {
@@ -82,22 +87,59 @@ impl Access {
     }
 }
 
+/// Everything a process needs of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Kinds that must be served.
+    pub kinds: Vec<Kind>,
+    /// What must be allowed.
+    pub accesses: Vec<Access>,
+}
+
+impl Needs {
+    /// What the operator needs, and `deploy/rbac` grants: `own` is the
+    /// namespace of its Lease, `watched` the one namespace it looks after
+    /// (none = all of them).
+    pub fn of_operator(own: &str, watched: Option<&str>) -> Self {
+        let (group, core) = (crate::api::GROUP, "");
+        let kind = |plural| Kind { group, version: crate::api::VERSION, plural };
+        let objects = ["get", "list", "watch", "create", "update", "patch", "delete"];
+        let mut accesses = Vec::new();
+        for resource in ["sandboxes", "sandboxpools"] {
+            accesses.extend(Access::to(&objects, group, resource, watched));
+        }
+        for resource in ["sandboxes/status", "sandboxpools/status"] {
+            accesses.extend(Access::to(&["get", "update", "patch"], group, resource, watched));
+        }
+        for resource in ["sandboxes/finalizers", "sandboxpools/finalizers"] {
+            accesses.extend(Access::to(&["update"], group, resource, watched));
+        }
+        accesses.extend(Access::to(&["get", "create", "update", "patch", "delete"], core, "secrets", watched));
+        accesses.extend(Access::to(&["create", "patch"], "events.k8s.io", "events", watched));
+        accesses.extend(Access::to(&["get", "create", "update"], "coordination.k8s.io", "leases", Some(own)));
+        let cluster = Access::to(&["get"], core, "namespaces", None);
+        accesses.extend(cluster.into_iter().map(|access| Access { name: Some("kube-system"), ..access }));
+        Self { kinds: vec![kind("sandboxes"), kind("sandboxpools")], accesses }
+    }
+}
+
 /// Waits until every kind is served and every access allowed. Says what is
 /// missing in `readiness` under `crd <plural>.<group>` and
 /// `permission <verb> <resource>.<group>`; asks again after 1 s, later less
 /// often, at least every 30 s.
-pub async fn wait(client: &Client, readiness: &Readiness, kinds: &[Kind], accesses: &[Access]) {
+pub async fn wait(client: &Client, readiness: &Readiness, needs: &Needs) {
     const OFTEN: std::time::Duration = std::time::Duration::from_secs(30);
     let backoff = Backoff::new(Ticks::real());
-    while !look(client, readiness, kinds, accesses).await {
+    while !look(client, readiness, needs).await {
         tokio::time::sleep(backoff.failed("preflight").min(OFTEN)).await;
     }
 }
 
 /// Looks once at everything; gives whether nothing is missing.
-pub async fn look(client: &Client, readiness: &Readiness, kinds: &[Kind], accesses: &[Access]) -> bool {
-    let kinds = kinds.iter().map(async |&kind| (kind.check_name(), look_for_kind(client, kind).await));
-    let accesses = accesses.iter().map(async |access| (access.check_name(), look_for_access(client, access).await));
+pub async fn look(client: &Client, readiness: &Readiness, needs: &Needs) -> bool {
+    let kinds = needs.kinds.iter().map(async |&kind| (kind.check_name(), look_for_kind(client, kind).await));
+    let accesses =
+        needs.accesses.iter().map(async |access| (access.check_name(), look_for_access(client, access).await));
     let (kinds, accesses) = futures::join!(join_all(kinds), join_all(accesses));
     let mut complete = true;
     for (name, check) in kinds.into_iter().chain(accesses) {

@@ -47,17 +47,22 @@ async fn what_is_missing_is_named_with_the_way_out_until_it_is_there() {
     let cluster = Shared::default();
     let (client, readiness) = (client(&cluster), Readiness::new());
     let accesses = Access::to(&["patch"], "sandbar.dev", "sandboxes/status", None);
-    assert!(!look(&client, &readiness, &[SANDBOXES], &accesses).await);
+    let needs = Needs { kinds: vec![SANDBOXES], accesses };
+    assert!(!look(&client, &readiness, &needs).await);
     let report = readiness.report();
     assert!(report.contains("[-] crd sandboxes.sandbar.dev: not installed; install it with `sandbar crds"), "{report}");
     assert!(report.contains("[-] permission patch sandboxes/status.sandbar.dev: not allowed (no rule)"), "{report}");
 
     *cluster.lock().unwrap() = Cluster { plurals: vec!["sandboxes"], allowed: true, asked: Vec::new() };
-    wait(&client, &readiness, &[SANDBOXES], &accesses).await;
+    wait(&client, &readiness, &needs).await;
     assert!(readiness.is_ready(), "{}", readiness.report());
     let asked = cluster.lock().unwrap().asked.clone();
     let expected = json!({"verb": "patch", "group": "sandbar.dev", "resource": "sandboxes", "subresource": "status"});
     assert_eq!(asked, [expected]);
+}
+
+fn needs(kind: Kind) -> Needs {
+    Needs { kinds: vec![kind], accesses: Vec::new() }
 }
 
 #[tokio::test]
@@ -65,13 +70,13 @@ async fn a_group_that_is_not_served_is_a_missing_crd_and_other_errors_are_told()
     let cluster = Shared::default();
     let readiness = Readiness::new();
     let other = Kind { group: "other.dev", ..SANDBOXES };
-    assert!(!look(&client(&cluster), &readiness, &[other], &[]).await);
+    assert!(!look(&client(&cluster), &readiness, &needs(other)).await);
     assert!(readiness.report().contains("[-] crd sandboxes.other.dev: not installed"), "{}", readiness.report());
 
     let refusing = tower::service_fn(async |_: http::Request<kube::client::Body>| {
         Err::<http::Response<kube::client::Body>, _>(tower::BoxError::from("no route to host"))
     });
-    assert!(!look(&Client::new(refusing, "default"), &readiness, &[SANDBOXES], &[]).await);
+    assert!(!look(&Client::new(refusing, "default"), &readiness, &needs(SANDBOXES)).await);
     assert!(readiness.report().contains("cannot ask the API server"), "{}", readiness.report());
 }
 
