@@ -102,6 +102,6 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    drop(running);
+    running.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,12 @@
 //! The simulated cloud as a value: started, used, and gone when dropped.
 
+use super::answer::ApiError;
 use super::clock::{Clock, LONGEST_SECONDS};
+use super::journal::{Journal, JournalError};
 use super::options::Options;
+use super::processes::Processes;
 use super::world::World;
-use super::{sim_api, v2_api, virtual_agent};
+use super::{life, sim_api, v2_api, virtual_agent};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -19,12 +22,14 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
-    #[error("apps as processes and kept state are not served yet; start it virtual and without state")]
-    NotYet,
     #[error("speed {0} must lie above 0 and at most at 1000000")]
     Speed(f64),
     #[error("account {name:?}: {problem}")]
     Account { name: String, problem: String },
+    #[error("state: {0}")]
+    State(#[from] JournalError),
+    #[error("cannot make the folder in which apps run")]
+    Folder(#[source] std::io::Error),
 }
 
 /// What every handler shares.
@@ -33,6 +38,8 @@ pub struct Sim {
     /// `http://address:port` of the simulator.
     pub base: String,
     pub clock: Clock,
+    /// None: apps are virtual.
+    pub processes: Option<Arc<Processes>>,
 }
 
 impl Sim {
@@ -61,9 +68,6 @@ impl CloudSim {
         if !options.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(options.listen));
         }
-        if !options.virtual_apps || options.state.is_some() {
-            return Err(StartError::NotYet);
-        }
         if !(options.speed > 0.0 && options.speed <= 1_000_000.0) {
             return Err(StartError::Speed(options.speed));
         }
@@ -71,17 +75,43 @@ impl CloudSim {
         let listener = tokio::net::TcpListener::bind(options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let clock = Clock::new(options.speed);
-        let mut world = World::new(clock, options.seed, !options.virtual_apps);
-        for (name, settings) in options.accounts {
-            world.put_account(&name, settings).map_err(|error| StartError::Account { name, problem: error.message })?;
-        }
-        let sim = Arc::new(Sim { world: Mutex::new(world), base: format!("http://{address}"), clock });
+        let sim = Arc::new(Sim {
+            world: Mutex::new(world_of(&options, clock)?),
+            base: format!("http://{address}"),
+            clock,
+            processes: processes_of(&options)?,
+        });
+        life::resumed(&sim).await;
         let stop = CancellationToken::new();
         let router = v2_api::router(sim.clone()).merge(sim_api::router()).merge(virtual_agent::router());
         let serving = axum::serve(listener, router.with_state(sim.clone()));
         tokio::spawn(serving.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
         Ok(Running { sim, stop })
     }
+}
+
+fn world_of(options: &Options, clock: Clock) -> Result<World, StartError> {
+    let mut world = World::new(clock, options.seed, !options.virtual_apps);
+    let refused = |name: &str, error: ApiError| StartError::Account { name: name.to_owned(), problem: error.message };
+    if let Some(folder) = &options.state {
+        let (journal, kept) = Journal::open(folder)?;
+        world.resume(journal, kept, options.seed).map_err(|error| refused("kept", error))?;
+    }
+    for (name, settings) in &options.accounts {
+        // What was kept is newer than what the command line says.
+        if world.account(name).is_err() {
+            world.put_account(name, settings.clone()).map_err(|error| refused(name, error))?;
+        }
+    }
+    Ok(world)
+}
+
+fn processes_of(options: &Options) -> Result<Option<Arc<Processes>>, StartError> {
+    if options.virtual_apps {
+        return Ok(None);
+    }
+    let processes = Processes::new(options.agent_program.clone(), options.state.as_deref());
+    processes.map(|processes| Some(Arc::new(processes))).map_err(StartError::Folder)
 }
 
 /// A simulated cloud at work; it stops when this is dropped.
@@ -95,10 +125,21 @@ impl Running {
     pub fn url(&self) -> &str {
         &self.sim.base
     }
+
+    /// Stops it and waits until every app's process has ended.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Some(processes) = &self.sim.processes {
+            processes.end_all().await;
+        }
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
+        if let Some(processes) = &self.sim.processes {
+            processes.kill_all();
+        }
     }
 }

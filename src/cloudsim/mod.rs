@@ -18,9 +18,12 @@ mod clock;
 pub mod command;
 pub mod faults;
 mod fixture;
+mod journal;
 pub mod ledger;
+mod life;
 mod limits;
 mod options;
+mod processes;
 pub mod settings;
 mod sim_api;
 mod spec;
@@ -30,4 +33,5 @@ mod wire;
 mod world;
 
 pub use fixture::{CloudSim, Running, StartError};
+pub use journal::JournalError;
 pub use options::Options;

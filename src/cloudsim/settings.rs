@@ -157,3 +157,35 @@ impl Default for Limits {
         Self { enabled: true, per_minute: 250, per_hour: 5000 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn creation_takes_the_measured_spread_of_time() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut drawn: Vec<f64> = (0..1000).map(|_| Timings::default().ready_seconds.draw(&mut rng)).collect();
+        drawn.sort_unstable_by(f64::total_cmp);
+        assert!(drawn[0] >= 43.0 && drawn[999] <= 97.0, "{} to {}", drawn[0], drawn[999]);
+        assert!((58.0..62.0).contains(&drawn[500]), "median {}", drawn[500]);
+        assert!(drawn[900] > 70.0 && drawn[100] < 52.0, "they differ: {} and {}", drawn[100], drawn[900]);
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let settings = |edit: fn(&mut AccountSettings)| {
+            let mut settings = AccountSettings::with_token("t");
+            edit(&mut settings);
+            settings.problem().expect("a problem")
+        };
+        assert!(settings(|s| s.tokens.push("a b".into())).contains("\"a b\""));
+        assert!(settings(|s| s.limits.per_minute = 0).contains("perMinute"));
+        assert!(settings(|s| s.timings.delete_seconds = Seconds::Fixed(-1.0)).contains("timings.deleteSeconds: -1"));
+        let upside_down = Seconds::Spread { median: 1.0, min: 2.0, max: 3.0 };
+        assert!(upside_down.problem("f").is_some());
+        assert_eq!(AccountSettings::with_token("t").problem(), None);
+    }
+}

@@ -3,6 +3,7 @@
 use super::answer::{ApiError, json_response};
 use super::app::AgentState;
 use super::fixture::Sim;
+use super::life;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -99,12 +100,15 @@ async fn revoke_token(State(sim): State<Arc<Sim>>, Path(token): Path<String>) ->
 async fn maintenance(State(sim): State<Arc<Sim>>, Path(id): Path<String>) -> Answer {
     let mut world = sim.world();
     let app = world.maintenance(&id)?;
+    life::redeployed(&sim, app);
     let newest = &app.deployments[app.deployments.len() - 1];
     Ok(json_response(StatusCode::OK, &json!({ "deployment": newest.id })))
 }
 
 async fn vanish(State(sim): State<Arc<Sim>>, Path(id): Path<String>) -> Answer {
-    sim.world().vanish(&id)?;
+    let mut world = sim.world();
+    world.vanish(&id)?;
+    life::ending(&sim, world.app(&id)?);
     done()
 }
 
@@ -116,7 +120,12 @@ struct Agent {
 
 async fn agent(State(sim): State<Arc<Sim>>, Path(id): Path<String>, body: Bytes) -> Answer {
     let wanted: Agent = parsed(&body)?;
-    sim.world().set_agent(&id, wanted.state)?;
+    let app = {
+        let mut world = sim.world();
+        world.set_agent(&id, wanted.state)?;
+        world.app(&id)?.clone()
+    };
+    life::steered(&sim, &app).await;
     done()
 }
 

@@ -6,6 +6,7 @@ use super::calls::Call;
 use super::catalog;
 use super::faults::{Fault, Shape};
 use super::fixture::Sim;
+use super::life;
 use super::limits::{Refusal, Standing};
 use super::wire::{View, page_marks};
 use super::world::Account;
@@ -220,7 +221,9 @@ async fn create(State(sim): State<Arc<Sim>>, Extension(call): Extension<Admitted
     let project = body.get("project_id").and_then(Value::as_str).filter(|project| !project.is_empty());
     let mut world = sim.world();
     let (id, takes) = world.create(&call, spec, project).map(|(app, takes)| (app.id.clone(), takes))?;
-    let wire = view(&sim, &call, world.account(&call.account)?).created_app(world.app(&id)?);
+    let app = world.app(&id)?;
+    let wire = view(&sim, &call, world.account(&call.account)?).created_app(app);
+    life::created(&sim, app);
     let mut response = json_response(StatusCode::OK, &json!({ "app": wire }));
     response.extensions_mut().insert(Effect);
     response.extensions_mut().insert(Takes(takes));
@@ -234,10 +237,12 @@ async fn app(State(sim): State<Arc<Sim>>, Extension(call): Extension<Admitted>, 
 }
 
 async fn delete(State(sim): State<Arc<Sim>>, Extension(call): Extension<Admitted>, Path(id): Path<String>) -> Answer {
-    let (takes, effect) = sim.world().delete(&call, &id)?;
+    let mut world = sim.world();
+    let (takes, effect) = world.delete(&call, &id)?;
     let mut response = json_response(StatusCode::OK, &json!({ "id": id }));
     response.extensions_mut().insert(Takes(takes));
     if effect {
+        life::ending(&sim, world.app(&id)?);
         response.extensions_mut().insert(Effect);
     }
     Ok(response)

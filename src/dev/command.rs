@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::binaries::{Binaries, BinaryError, Tool};
 use super::cloud::{CloudOptions, new_token};
 use super::place;
 use super::world::{LocalWorld, WorldError, WorldOptions};
@@ -15,7 +14,7 @@ use crate::failure::{Failure, chain};
 /// Longer than the ordered end of a world takes.
 const DOWN_WITHIN: Duration = Duration::from_secs(60);
 
-/// What is under `sandbar dev`.
+/// `sandbar dev up` or `sandbar dev down`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -29,9 +28,6 @@ enum Command {
     Up(Up),
     /// End the local world that runs in a folder
     Down(Down),
-    /// Print where the control plane's programs are; builds those that are
-    /// nowhere, which takes about 10 minutes the first time
-    Binaries(Wanted),
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,13 +56,6 @@ enum Part {
 }
 
 #[derive(Debug, clap::Args)]
-struct Wanted {
-    /// Only these programs
-    #[arg(value_enum, default_values_t = [Tool::Etcd, Tool::Apiserver, Tool::ControllerManager, Tool::Kubectl])]
-    tools: Vec<Tool>,
-}
-
-#[derive(Debug, clap::Args)]
 struct Down {
     /// The folder given to `sandbar dev up`
     #[arg(long, default_value = ".local/dev")]
@@ -81,7 +70,6 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Up(up) => run_up(up).await,
         Command::Down(down) => run_down(down).await,
-        Command::Binaries(wanted) => run_binaries(wanted).await,
     }
 }
 
@@ -93,8 +81,9 @@ async fn run_up(up: Up) -> Result<ExitCode, Failure> {
         operator: !up.without.contains(&Part::Operator),
     };
     let mut end = Box::pin(told_to_end()?);
+    let say = |line: &str| anstream::eprintln!("{line}");
     let world = tokio::select! {
-        started = LocalWorld::start(&options, &tell) => started.map_err(failure)?,
+        started = LocalWorld::start(&options, &say) => started.map_err(failure)?,
         () = &mut end => return Ok(ExitCode::SUCCESS),
     };
     anstream::println!("{}", world.summary());
@@ -125,23 +114,6 @@ async fn run_down(down: Down) -> Result<ExitCode, Failure> {
     })?;
     anstream::println!("ended: the local world in {} (process {pid})", down.dir.display());
     Ok(ExitCode::SUCCESS)
-}
-
-async fn run_binaries(wanted: Wanted) -> Result<ExitCode, Failure> {
-    let failure = |error: BinaryError| Failure::new(chain(&error)).advice(error.advice());
-    let binaries = Binaries::from_env().map_err(failure)?;
-    let mut end = Box::pin(told_to_end()?);
-    for tool in wanted.tools {
-        tokio::select! {
-            path = binaries.path(tool, &tell) => anstream::println!("{}", path.map_err(failure)?.display()),
-            () = &mut end => return Err(Failure::new(format!("told to end before {} was there", tool.file()))),
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn tell(line: &str) {
-    anstream::eprintln!("{line}");
 }
 
 fn failure(error: WorldError) -> Failure {
