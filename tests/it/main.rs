@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that they link once.
 
 mod agent;
+mod cloudsim;
 mod dev;
 mod python;
 mod runtime;

@@ -24,7 +24,6 @@
 //! namespace, operators run under the shipped service account with the
 //! shipped roles. The slot policy holds for the first two.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -64,7 +63,7 @@ impl World {
             let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("world-{number}"));
             let cloud = CloudOptions { token: new_token(), speed: None, virtual_apps: true, seed: Some(1) };
             let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: false };
-            match LocalWorld::start(&options, &tell).await {
+            match LocalWorld::start(&options, &|line| eprintln!("{line}")).await {
                 Ok(local) => return Self { local },
                 // Another test process runs next to this one.
                 Err(WorldError::Place(PlaceError::Taken { .. })) => {}
@@ -345,12 +344,6 @@ impl Drop for TestOperator {
             eprintln!("--- the last lines of {}:\n{}", log.display(), nursery::tail(log, 40));
         }
     }
-}
-
-/// Past the test runner, which would keep the words to itself: building the
-/// programs takes minutes the first time.
-fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Chooses the TLS library, once per process. Tests that build a client
