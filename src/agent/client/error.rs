@@ -1,6 +1,6 @@
 //! The ways in which talking to an agent fails.
 
-use crate::agent::wire::{ErrorBody, Violation};
+use crate::agent::wire::ErrorBody;
 use crate::failure::chain;
 use http::StatusCode;
 use serde::Deserialize;
@@ -60,7 +60,22 @@ pub enum AgentError {
 #[serde(untagged)]
 enum Detail {
     Sentence(String),
-    Violations(Vec<Violation>),
+    Violations(Vec<Loose>),
+}
+
+/// A violation as any agent may write it: parts of a place may be numbers.
+#[derive(Deserialize)]
+struct Loose {
+    #[serde(default)]
+    loc: Vec<serde_json::Value>,
+    msg: String,
+}
+
+impl Loose {
+    fn sentence(&self) -> String {
+        let part = |part: &serde_json::Value| part.as_str().map_or_else(|| part.to_string(), str::to_owned);
+        format!("{}: {}", self.loc.iter().map(part).collect::<Vec<_>>().join("."), self.msg)
+    }
 }
 
 impl AgentError {
@@ -92,8 +107,7 @@ fn detail(status: StatusCode, body: &[u8]) -> String {
     match serde_json::from_slice::<ErrorBody<Detail>>(body) {
         Ok(ErrorBody { detail: Detail::Sentence(text) }) => text,
         Ok(ErrorBody { detail: Detail::Violations(all) }) => {
-            let each = all.iter().map(|one| format!("{}: {}", one.loc.join("."), one.msg));
-            each.collect::<Vec<_>>().join("; ")
+            all.iter().map(Loose::sentence).collect::<Vec<_>>().join("; ")
         }
         Err(_) => format!("status {status}, without the words of an agent"),
     }
@@ -111,8 +125,8 @@ mod tests {
 
     #[test]
     fn a_violation_names_its_field() {
-        let body = br#"{"detail":[{"type":"int_parsing","loc":["body","timeout"],"msg":"not a number","input":"x"}]}"#;
+        let body = br#"{"detail":[{"type":"int_parsing","loc":["body","args",2],"msg":"not a number","input":"x"}]}"#;
         let error = AgentError::from_status(StatusCode::UNPROCESSABLE_ENTITY, body);
-        assert_eq!(error, AgentError::Invalid { detail: "body.timeout: not a number".to_owned() });
+        assert_eq!(error, AgentError::Invalid { detail: "body.args.2: not a number".to_owned() });
     }
 }

@@ -17,8 +17,10 @@ use super::wire::{
 use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
 use futures::{Stream, StreamExt, TryStreamExt};
+use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -31,15 +33,23 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// The largest JSON answer taken: two outputs of 16 MiB whose every byte is escaped would be larger, real ones are not.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
 
-/// Files up to this size are written through the route that every agent has.
+/// Files up to this size are written through the route that every agent has; larger ones are better not in JSON.
 const SMALL_FILE: usize = 4 * 1024 * 1024;
 
 /// A client for one sandbox. Clones share their connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AgentClient {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
+}
+
+// The token must not get into logs.
+impl fmt::Debug for AgentClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.base.as_str();
+        f.debug_struct("AgentClient").field("base", &base).field("has_token", &self.token.is_some()).finish()
+    }
 }
 
 impl AgentClient {
@@ -50,7 +60,9 @@ impl AgentClient {
     /// # Errors
     /// [`AgentError::Invalid`] when the address is not one.
     pub fn new(base_url: &str, token: Option<&str>) -> Result<Self, AgentError> {
-        let http = reqwest::Client::builder().connect_timeout(CONNECT).build().map_err(AgentError::from_transport)?;
+        // An agent sends nobody elsewhere; an edge that does is not the agent.
+        let builder = reqwest::Client::builder().connect_timeout(CONNECT).redirect(Policy::none());
+        let http = builder.build().map_err(AgentError::from_transport)?;
         Self::with_http(http, base_url, token)
     }
 
@@ -194,10 +206,14 @@ impl AgentClient {
     pub async fn write_file(&self, path: &str, content: impl Into<Bytes>) -> Result<(), AgentError> {
         let content = content.into();
         if content.len() > SMALL_FILE {
-            return self.upload(path, None, content).await;
+            match self.upload(path, None, content.clone()).await {
+                // An agent of the public images: it has only the route below.
+                Err(AgentError::NotFound { .. }) => {}
+                done => return done,
+            }
         }
-        let body =
-            WriteRequest { path: path.to_owned(), content: BASE64.encode(&content), encoding: Some(Encoding::Base64) };
+        let content = BASE64.encode(&content);
+        let body = WriteRequest { path: path.to_owned(), content, encoding: Some(Encoding::Base64) };
         let request = self.request(Method::POST, &["api", "files", "content"]).timeout(ORDINARY).json(&body);
         json::<Written>(request).await.map(drop)
     }

@@ -199,8 +199,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(process) = self.process.take() {
-            tokio::spawn(process.end());
+        // Without a runtime the agent itself is ending, and has ended everything below it.
+        if let (Some(process), Ok(runtime)) = (self.process.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(process.end());
         }
     }
 }

@@ -2,6 +2,18 @@
 //!
 //! It answers for one sandbox: runs commands, keeps a table of background processes, moves files. Everything but
 //! `/health` needs the token. It owns every process below it and ends them all when it ends.
+//!
+//! | limit | |
+//! | --- | --- |
+//! | each output of `/api/exec` | the first 16 MiB, then a line `[stdout truncated: N more bytes were written]` |
+//! | a log, a file's content in JSON | the last 16 MiB; 16 MiB, then 413 |
+//! | a line on a stream | pieces of 64 KiB |
+//! | a JSON request | 32 MiB, then 413 |
+//! | an upload | 4 GiB, then 413 |
+//! | a command's time-out | 1 s to 1 day, 120 s when not said |
+//! | after a time-out, or when the client goes away | SIGTERM to the process group, SIGKILL 0.7 s later |
+//! | a stream's silence | 15 s, then a comment `: ping` |
+//! | background processes remembered | 1000; the oldest stopped ones are forgotten |
 
 pub mod auth;
 mod background;

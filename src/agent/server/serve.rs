@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Everything below the agent is gone this long after it was asked to stop, by force if need be.
 const STOP: Duration = Duration::from_millis(1500);
@@ -41,7 +42,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes the sandbox's folders and takes charge of every process that will be below this one.
+    /// Makes the sandbox's folders and takes charge of every process that will be below this one. It also waits for
+    /// children that it did not start: the process must have no other use for its children.
     ///
     /// # Errors
     /// When the folders cannot be made, or the operating system refuses what the agent needs.
@@ -67,19 +69,15 @@ impl Server {
         let reaper = tokio::spawn(Arc::clone(&children).reap());
         // Small frames must not wait for each other.
         let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
-        let stopping = stop.clone();
-        let mut server = Box::pin(
-            axum::serve(listener, router(self.agent)).with_graceful_shutdown(stopping.cancelled_owned()).into_future(),
-        );
+        let graceful = axum::serve(listener, router(self.agent)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        // A task of its own: while commands are being ended, their answers still reach their clients.
+        let mut server = AbortOnDropHandle::new(tokio::spawn(graceful.into_future()));
         tokio::select! {
-            ended = &mut server => return ended,
+            ended = &mut server => return ended?,
             () = stop.cancelled() => {}
         }
-        // The server goes on meanwhile: the answers of commands that are being ended still reach their clients.
-        tokio::select! {
-            () = async { children.end_all(STOP).await; tokio::time::sleep(LINGER).await } => {}
-            _ = async { let _ = server.await; children.end_all(STOP).await } => {}
-        }
+        children.end_all(STOP).await;
+        let _ = tokio::time::timeout(LINGER, server).await;
         reaper.abort();
         Ok(())
     }

@@ -161,6 +161,22 @@ async fn a_probe_gives_up_on_silence() {
     assert!((4..8).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
 }
 
+#[test]
+fn a_client_shows_its_token_to_nobody() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = AgentClient::new("http://127.0.0.1:1", Some(TOKEN)).unwrap();
+    assert!(!format!("{client:?}").contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_client_follows_nobody_elsewhere() {
+    let agent = Agent::start();
+    let elsewhere = format!("HTTP/1.1 307 Elsewhere\r\nlocation: {}/health\r\ncontent-length: 0\r\n\r\n", agent.base);
+    let client = AgentClient::new(&answers_once(elsewhere), Some(TOKEN)).unwrap();
+    let error = client.health().await.unwrap_err();
+    assert!(matches!(error, AgentError::Unexpected { status: 307, .. }), "{error:?}");
+}
+
 /// Something that listens and is no agent.
 fn answers_once(answer: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

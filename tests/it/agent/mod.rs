@@ -4,6 +4,7 @@ mod auth;
 mod background;
 mod exec;
 mod files;
+mod foreign;
 mod life;
 mod sdk;
 mod stream;
