@@ -22,13 +22,15 @@ const GO_SUM: &str = include_str!("../../deploy/local/controlplane/go.sum");
 pub type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// A program of the control plane, or its client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Tool {
     /// The store.
     Etcd,
     /// The API server.
+    #[value(name = "kube-apiserver")]
     Apiserver,
     /// Garbage collection, removal of namespaces, aggregation of roles.
+    #[value(name = "kube-controller-manager")]
     ControllerManager,
     /// The client.
     Kubectl,

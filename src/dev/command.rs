@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::binaries::{Binaries, BinaryError, Tool};
 use super::cloud::{CloudOptions, new_token};
 use super::place;
 use super::world::{LocalWorld, WorldError, WorldOptions};
@@ -14,7 +15,7 @@ use crate::failure::{Failure, chain};
 /// Longer than the ordered end of a world takes.
 const DOWN_WITHIN: Duration = Duration::from_secs(60);
 
-/// `sandbar dev up` or `sandbar dev down`.
+/// What is under `sandbar dev`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -28,6 +29,9 @@ enum Command {
     Up(Up),
     /// End the local world that runs in a folder
     Down(Down),
+    /// Print where the control plane's programs are; builds those that are
+    /// nowhere, which takes about 10 minutes the first time
+    Binaries(Wanted),
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,12 +51,22 @@ struct Up {
     /// Seed of the cloud's timings and faults
     #[arg(long)]
     seed: Option<u64>,
+    /// Further flags for the operator, after `--`, such as `-- --listing-period 1s`
+    #[arg(last = true, value_name = "OPERATOR FLAG")]
+    operator: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// The operator
     Operator,
+}
+
+#[derive(Debug, clap::Args)]
+struct Wanted {
+    /// Only these programs
+    #[arg(value_enum, default_values_t = [Tool::Etcd, Tool::Apiserver, Tool::ControllerManager, Tool::Kubectl])]
+    tools: Vec<Tool>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,6 +84,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Up(up) => run_up(up).await,
         Command::Down(down) => run_down(down).await,
+        Command::Binaries(wanted) => run_binaries(wanted).await,
     }
 }
 
@@ -78,12 +93,11 @@ async fn run_up(up: Up) -> Result<ExitCode, Failure> {
         dir: up.dir,
         program: std::env::current_exe()?,
         cloud: CloudOptions { token: new_token(), speed: up.speed, virtual_apps: up.virtual_apps, seed: up.seed },
-        operator: !up.without.contains(&Part::Operator),
+        operator: (!up.without.contains(&Part::Operator)).then_some(up.operator),
     };
     let mut end = Box::pin(told_to_end()?);
-    let say = |line: &str| anstream::eprintln!("{line}");
     let world = tokio::select! {
-        started = LocalWorld::start(&options, &say) => started.map_err(failure)?,
+        started = LocalWorld::start(&options, &tell) => started.map_err(failure)?,
         () = &mut end => return Ok(ExitCode::SUCCESS),
     };
     anstream::println!("{}", world.summary());
@@ -114,6 +128,23 @@ async fn run_down(down: Down) -> Result<ExitCode, Failure> {
     })?;
     anstream::println!("ended: the local world in {} (process {pid})", down.dir.display());
     Ok(ExitCode::SUCCESS)
+}
+
+async fn run_binaries(wanted: Wanted) -> Result<ExitCode, Failure> {
+    let failure = |error: BinaryError| Failure::new(chain(&error)).advice(error.advice());
+    let binaries = Binaries::from_env().map_err(failure)?;
+    let mut end = Box::pin(told_to_end()?);
+    for tool in wanted.tools {
+        tokio::select! {
+            path = binaries.path(tool, &tell) => anstream::println!("{}", path.map_err(failure)?.display()),
+            () = &mut end => return Err(Failure::new(format!("told to end before {} was there", tool.file()))),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(line: &str) {
+    anstream::eprintln!("{line}");
 }
 
 fn failure(error: WorldError) -> Failure {

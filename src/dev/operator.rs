@@ -154,3 +154,33 @@ impl Operator {
 pub fn log(logs: &Path) -> PathBuf {
     logs.join("operator.log")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[tokio::test]
+    async fn an_operator_that_ends_is_reported_with_its_last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("sandbar");
+        std::fs::write(&program, "#!/bin/sh\necho \"$KUBECONFIG $EXTRA $@\"; exit 3\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let options = OperatorOptions {
+            program,
+            kubeconfig: "/k".into(),
+            cloud_url: "http://cloud".to_owned(),
+            arguments: vec!["--watch-namespace".to_owned(), "n".to_owned()],
+            environment: vec![("EXTRA".to_owned(), "more".to_owned())],
+            log: log(dir.path()),
+        };
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let OperatorError::Ended { status, tail, .. } = Operator::start(&options).await.unwrap_err() else {
+            panic!("it did not end");
+        };
+        assert_eq!(status.code(), Some(3));
+        let (begin, end) = ("/k more controller --namespace sandbar-system", "--watch-namespace n");
+        assert!(tail.starts_with(begin) && tail.ends_with(end), "{tail}");
+        assert!(tail.contains("--digitalocean-url http://cloud --metrics-listen 127.0.0.1:"), "{tail}");
+    }
+}

@@ -23,8 +23,8 @@ pub struct WorldOptions {
     pub program: PathBuf,
     /// How the cloud behaves.
     pub cloud: CloudOptions,
-    /// Whether the operator runs.
-    pub operator: bool,
+    /// Further flags of the operator; absent = it does not run.
+    pub operator: Option<Vec<String>>,
 }
 
 /// Why a world did not come up.
@@ -104,8 +104,9 @@ impl LocalWorld {
         let (token, program) = (options.cloud.token.clone(), options.program.clone());
         let mut world = Self { operator: None, cloud, plane, place, token, program };
         world.install(say).await?;
-        if options.operator {
-            world.operator = Some(Operator::start(&world.operator_options()).await?);
+        if let Some(flags) = &options.operator {
+            let options = OperatorOptions { arguments: flags.clone(), ..world.operator_options() };
+            world.operator = Some(Operator::start(&options).await?);
         }
         world.write_env()?;
         Ok(world)

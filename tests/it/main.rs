@@ -3,6 +3,7 @@
 mod agent;
 mod cloudsim;
 mod dev;
+mod operator;
 mod python;
 mod runtime;
 mod wait;

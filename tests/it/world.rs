@@ -24,23 +24,25 @@
 //! namespace, operators run under the shipped service account with the
 //! shipped roles. The slot policy holds for the first two.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource};
-use sandbar::cloudsim::admin::{AccountSettings, SimAdmin};
+use sandbar::cloudsim::admin::{AccountSettings, Limits, Seconds, SimAdmin, Timings};
 use sandbar::dev::cloud::{CloudOptions, new_token};
 use sandbar::dev::kubeconfig::{self, Identity};
-use sandbar::dev::operator::Operator;
+use sandbar::dev::operator::OperatorOptions;
 use sandbar::dev::place::PlaceError;
 use sandbar::dev::world::{LocalWorld, WorldError, WorldOptions};
-use sandbar::dev::{install, nursery, write_private};
+use sandbar::dev::{install, write_private};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
+
+pub use crate::operator::{OperatorSpec, TestOperator};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbar");
@@ -62,8 +64,8 @@ impl World {
         for number in 0.. {
             let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("world-{number}"));
             let cloud = CloudOptions { token: new_token(), speed: None, virtual_apps: true, seed: Some(1) };
-            let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: false };
-            match LocalWorld::start(&options, &|line| eprintln!("{line}")).await {
+            let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: None };
+            match LocalWorld::start(&options, &tell).await {
                 Ok(local) => return Self { local },
                 // Another test process runs next to this one.
                 Err(WorldError::Place(PlaceError::Taken { .. })) => {}
@@ -74,13 +76,21 @@ impl World {
     }
 
     /// An environment of its own for one test; `name` is for people, at most
-    /// 30 of `a-z0-9-`.
+    /// 30 of `a-z0-9-`. Its account is quick, see [`quick_account`].
     pub async fn test(&'static self, name: &str) -> TestEnv {
+        self.test_with(name, quick_account).await
+    }
+
+    /// Like [`Self::test`], with an account made from its token by `account`;
+    /// `AccountSettings::with_token` is one like at the real cloud.
+    pub async fn test_with(&'static self, name: &str, account: impl Fn(String) -> AccountSettings) -> TestEnv {
         let namespace = format!("{name}-{:06x}", rand::random_range(0..1 << 24));
         let client = self.local.client().await.expect("a client of the administrator");
-        let (account, token) = (namespace.clone(), new_token());
+        let token = new_token();
+        let settings = account(token.clone());
+        let account = namespace.clone();
         let sim = SimAdmin::new(self.local.cloud().url());
-        sim.put_account(&account, &AccountSettings::with_token(&token)).await.expect("an account");
+        sim.put_account(&account, &settings).await.expect("an account");
         let dir = self.local.logs().join(&namespace);
         std::fs::create_dir_all(&dir).expect("a folder for logs");
         let env = TestEnv {
@@ -189,19 +199,16 @@ impl TestEnv {
     /// Starts an operator that watches only this namespace, with a Lease and
     /// an installation id of the test's own, and waits until it is ready.
     pub async fn operator(&self, spec: OperatorSpec) -> TestOperator {
-        let started = Operator::start(&self.options(&spec)).await;
-        let operator = started.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error)));
-        TestOperator { operator: Some(operator), options: self.options(&spec) }
+        TestOperator::start(self.options(&spec)).await
     }
 
     /// Like [`Self::operator`], but returns at once: for an operator that is
     /// not going to be ready, or that waits for the Lease.
     pub async fn operator_unready(&self, spec: OperatorSpec) -> TestOperator {
-        let operator = Operator::spawn(&self.options(&spec)).await.expect("the operator starts");
-        TestOperator { operator: Some(operator), options: self.options(&spec) }
+        TestOperator::spawn(self.options(&spec)).await
     }
 
-    fn options(&self, spec: &OperatorSpec) -> sandbar::dev::operator::OperatorOptions {
+    fn options(&self, spec: &OperatorSpec) -> OperatorOptions {
         let mut options = self.world.local.operator_options();
         let installation = self.installation();
         for (flag, value) in [
@@ -211,7 +218,7 @@ impl TestEnv {
         ] {
             options.arguments.extend([flag.to_owned(), value.clone()]);
         }
-        options.arguments.extend(spec.arguments.iter().cloned());
+        options.arguments.extend(spec.flags());
         options.environment.extend(spec.environment.iter().cloned());
         options.log = self.dir.join(format!("{}.log", spec.name));
         options
@@ -223,127 +230,23 @@ impl TestEnv {
     }
 }
 
-/// What is special about an operator.
-#[derive(Clone, Debug)]
-pub struct OperatorSpec {
-    /// Names its log; two operators of one test need two names.
-    pub name: String,
-    /// Further arguments of `sandbar controller`.
-    pub arguments: Vec<String>,
-    /// Further environment, such as `SANDBAR_CRASH_AT`.
-    pub environment: Vec<(String, String)>,
+/// An account in which an app is ready after 0.3 s, gone 0.2 s after its
+/// DELETE, failed after 0.5 s, and that refuses nobody for calling often.
+pub fn quick_account(token: String) -> AccountSettings {
+    let timings = Timings {
+        ready_seconds: Seconds::Fixed(0.3),
+        fail_seconds: Seconds::Fixed(0.5),
+        delete_seconds: Seconds::Fixed(0.2),
+        ..Timings::default()
+    };
+    let limits = Limits { enabled: true, per_minute: 100_000, per_hour: 1_000_000 };
+    AccountSettings { timings, limits, ..AccountSettings::with_token(token) }
 }
 
-impl Default for OperatorSpec {
-    fn default() -> Self {
-        Self { name: "operator".to_owned(), arguments: Vec::new(), environment: Vec::new() }
-    }
-}
-
-impl OperatorSpec {
-    /// Adds arguments.
-    #[must_use]
-    pub fn args(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        self
-    }
-
-    /// Adds a variable to the environment.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Gives it another name than `operator`.
-    #[must_use]
-    pub fn named(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.name);
-        self
-    }
-}
-
-/// An operator of one test. Killed when dropped.
-pub struct TestOperator {
-    operator: Option<Operator>,
-    options: sandbar::dev::operator::OperatorOptions,
-}
-
-impl TestOperator {
-    fn running(&self) -> &Operator {
-        self.operator.as_ref().expect("the operator was not stopped before")
-    }
-
-    /// SIGKILL, and wait until it is gone. Start it again with [`Self::restart`].
-    pub async fn kill9(&mut self) {
-        self.operator.take().expect("the operator was not stopped before").kill().await;
-    }
-
-    /// SIGTERM, and wait until it is gone. Says how it ended.
-    pub async fn stop(&mut self) -> ExitStatus {
-        self.operator.take().expect("the operator was not stopped before").stop().await
-    }
-
-    /// Waits until it ends by itself, as at a crash point.
-    pub async fn ended(&mut self) -> ExitStatus {
-        self.operator.take().expect("the operator was not stopped before").child().wait().await
-    }
-
-    /// Starts it again with the same arguments (kills it first if it runs)
-    /// and waits until it is ready.
-    pub async fn restart(&mut self) {
-        self.restart_with(&[]).await;
-    }
-
-    /// Like [`Self::restart`], with other environment variables on top.
-    pub async fn restart_with(&mut self, environment: &[(&str, &str)]) {
-        if let Some(operator) = self.operator.take() {
-            operator.kill().await;
-        }
-        let mut options = self.options.clone();
-        for (name, value) in environment {
-            options.environment.retain(|(had, _)| had != name);
-            options.environment.push(((*name).to_owned(), (*value).to_owned()));
-        }
-        let started = Operator::start(&options).await;
-        self.operator = Some(started.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error))));
-    }
-
-    /// Waits until `/readyz` answers 200.
-    pub async fn wait_until_ready(&self) {
-        let ready = self.running().wait_until_ready().await;
-        ready.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error)));
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> i32 {
-        self.running().child().pid()
-    }
-
-    /// The text of `/metrics`.
-    pub async fn metrics(&self) -> String {
-        self.get("/metrics").await.1
-    }
-
-    /// Status and body of a path it serves, such as `/readyz`.
-    pub async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("{}{path}", self.running().base_url())).await.expect("an answer");
-        (answer.status().as_u16(), answer.text().await.expect("a body"))
-    }
-
-    /// Everything it has logged so far, over restarts.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.options.log).unwrap_or_default()
-    }
-}
-
-impl Drop for TestOperator {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = &self.options.log;
-            eprintln!("--- the last lines of {}:\n{}", log.display(), nursery::tail(log, 40));
-        }
-    }
+/// Past the test runner, which would keep the words to itself: building the
+/// programs takes minutes the first time.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Chooses the TLS library, once per process. Tests that build a client

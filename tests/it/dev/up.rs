@@ -156,3 +156,12 @@ async fn told_to_end_while_it_starts_it_leaves_nothing() {
     assert!(pids.iter().all(|(pid, _)| gone(*pid)), "{pids:?}");
     assert!(!dir.path().join("data").exists());
 }
+
+#[tokio::test]
+async fn binaries_prints_the_path_of_a_program() {
+    let output = Command::new(PROGRAM).args(["dev", "binaries", "etcd"]).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let path = String::from_utf8(output.stdout).unwrap();
+    let version = Command::new(path.trim()).arg("--version").output().await.unwrap();
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with("etcd Version: 3.6"), "{version:?}");
+}
