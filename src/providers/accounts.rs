@@ -3,14 +3,14 @@
 mod credentials;
 mod error;
 
-pub use credentials::is_allowed;
 pub use error::CredentialsError;
 
 use self::credentials::Secrets;
 use super::budget::Budget;
 use super::digitalocean::DigitalOcean;
 use super::{Account, ErrorClass, Provider, ProviderError, Timing};
-use crate::api::{ProviderSpec, short_hash};
+use crate::api::ProviderSpec;
+use crate::telemetry::metrics::{Metrics, token_label};
 use crate::telemetry::secret::Secret;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +50,7 @@ struct Inner {
     secrets: Secrets,
     endpoints: Endpoints,
     timing: Timing,
+    metrics: Option<Metrics>,
     tokens: Mutex<HashMap<String, Arc<Token>>>,
 }
 
@@ -58,8 +59,6 @@ struct Inner {
 const TOKEN_KEPT: Duration = Duration::from_secs(2 * 3_600);
 /// A failed question for the account is not asked again for so long.
 const FAILURE_KEPT: Duration = Duration::from_secs(5);
-/// Length of a token's label.
-const LABEL: usize = 8;
 
 /// One token: its budget, and who it turned out to be.
 struct Token {
@@ -86,8 +85,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Accounts {
     /// Nothing is read or asked yet.
     pub fn new(client: kube::Client, endpoints: Endpoints, timing: &Timing) -> Self {
+        Self::build(client, endpoints, timing, None)
+    }
+
+    /// The same, and every provider call is counted in these metrics.
+    pub fn with_metrics(client: kube::Client, endpoints: Endpoints, timing: &Timing, metrics: Metrics) -> Self {
+        Self::build(client, endpoints, timing, Some(metrics))
+    }
+
+    fn build(client: kube::Client, endpoints: Endpoints, timing: &Timing, metrics: Option<Metrics>) -> Self {
         let secrets = Secrets::new(client, timing.credentials_ttl);
-        Self { inner: Arc::new(Inner { secrets, endpoints, timing: timing.clone(), tokens: Mutex::default() }) }
+        let tokens = Mutex::default();
+        Self { inner: Arc::new(Inner { secrets, endpoints, timing: timing.clone(), metrics, tokens }) }
     }
 
     /// The account that a pool's credentials open. Reads the Secret at most
@@ -138,7 +147,7 @@ impl Accounts {
 impl Inner {
     fn token(&self, value: Secret<String>) -> Arc<Token> {
         let now = Instant::now();
-        let label = short_hash(&["token", value.expose()], LABEL);
+        let label = token_label(&value);
         let mut tokens = lock(&self.tokens);
         tokens.retain(|_, token| now.saturating_duration_since(*lock(&token.used)) < TOKEN_KEPT);
         let token = tokens.entry(label.clone()).or_insert_with(|| {
@@ -166,7 +175,10 @@ impl Token {
         }
         let url = &inner.endpoints.digitalocean_url;
         let asked = async {
-            let client = DigitalOcean::new(url, self.value.clone(), self.budget.clone(), &inner.timing)?;
+            let mut client = DigitalOcean::new(url, self.value.clone(), self.budget.clone(), &inner.timing)?;
+            if let Some(metrics) = &inner.metrics {
+                client = client.with_metrics(metrics.clone());
+            }
             Ok::<_, ProviderError>((client.account().await?, Arc::new(client)))
         };
         let result = asked.await;
@@ -177,3 +189,6 @@ impl Token {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;

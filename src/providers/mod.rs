@@ -17,6 +17,8 @@ pub mod digitalocean;
 mod error;
 mod instance;
 pub mod inventory;
+#[cfg(test)]
+mod scripted;
 mod timing;
 
 pub use accounts::{Accounts, Connection, CredentialsError, Endpoints};

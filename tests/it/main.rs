@@ -4,6 +4,7 @@ mod agent;
 mod cloudsim;
 mod dev;
 mod operator;
+mod providers;
 mod python;
 mod runtime;
 mod wait;

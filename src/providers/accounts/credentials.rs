@@ -73,7 +73,7 @@ impl Secrets {
 }
 
 /// Whether a Secret in `secret_namespace` may be used by pools in `pool_namespace`.
-pub fn is_allowed(secret: &core::Secret, secret_namespace: &str, pool_namespace: &str) -> bool {
+fn is_allowed(secret: &core::Secret, secret_namespace: &str, pool_namespace: &str) -> bool {
     let annotations = secret.metadata.annotations.as_ref();
     let allowed = annotations.and_then(|all| all.get(ALLOWED_NAMESPACES_ANNOTATION)).map_or("", String::as_str);
     secret_namespace == pool_namespace
@@ -113,3 +113,7 @@ fn token(value: &[u8]) -> Result<&str, &'static str> {
         _ => Ok(text),
     }
 }
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;

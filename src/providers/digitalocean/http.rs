@@ -6,6 +6,8 @@ use crate::failpoints;
 use crate::failure::chain;
 use crate::providers::budget::{Budget, Kind, Told};
 use crate::providers::{ErrorClass, ProviderError, Timing};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::scrub::scrub;
 use crate::telemetry::secret::Secret;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -48,6 +50,7 @@ pub(super) struct Http {
     token: Secret<String>,
     budget: Arc<Budget>,
     timing: Timing,
+    pub(super) metrics: Option<Metrics>,
 }
 
 impl Http {
@@ -72,7 +75,7 @@ impl Http {
             .connect_timeout(timing.call_timeout)
             .build()
             .map_err(|error| invalid(chain(&error)))?;
-        Ok(Self { client, base, token, budget, timing: timing.clone() })
+        Ok(Self { client, base, token, budget, timing: timing.clone(), metrics: None })
     }
 
     /// Sends one call, once; gives the body of a 2xx answer.
@@ -88,6 +91,9 @@ impl Http {
         let result = self.exchange(call).await;
         failpoints::after(operation, point);
         let class = result.as_ref().err().map_or("ok", |error| error.class.label());
+        if let Some(metrics) = &self.metrics {
+            metrics.provider_call(super::PROVIDER, operation, class);
+        }
         tracing::debug!(operation, class, elapsed_ms = began.elapsed().as_millis(), "provider call");
         result
     }
@@ -177,7 +183,8 @@ fn words(status: StatusCode, body: &[u8]) -> String {
         Ok(ErrorAnswer { id: Some(id), .. }) if !id.is_empty() => id,
         _ => status.canonical_reason().unwrap_or("no explanation").to_owned(),
     };
-    truncate(&format!("{code}: {said}"), MESSAGE)
+    // An error body may repeat the request.
+    truncate(&scrub(&format!("{code}: {said}")), MESSAGE)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
@@ -201,3 +208,7 @@ fn pause(headers: &HeaderMap) -> Duration {
     let pause = asked.or_else(|| until_reset(headers)).unwrap_or(UNTOLD_PAUSE);
     pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

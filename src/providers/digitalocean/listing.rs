@@ -49,6 +49,13 @@ pub(super) enum ListingError {
     Restless(u32),
 }
 
+/// How a page looked, to be compared with how it looks later.
+#[derive(PartialEq, Eq)]
+struct Looks {
+    ids: Vec<String>,
+    total: usize,
+}
+
 /// What was seen so far.
 #[derive(Default)]
 struct Seen {
@@ -60,8 +67,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Reads one page into what was seen; gives its ids in order, and the count.
-    async fn read(&mut self, pages: &impl Pages, number: usize) -> Result<(Vec<String>, usize), ListingError> {
+    /// Reads one page into what was seen.
+    async fn read(&mut self, pages: &impl Pages, number: usize) -> Result<Looks, ListingError> {
         self.calls += 1;
         let page = pages.page(number).await?;
         let (least, most) = self.totals.unwrap_or((page.total, page.total));
@@ -72,7 +79,7 @@ impl Seen {
             ids.push(id.clone());
             self.apps.insert(id, app);
         }
-        Ok((ids, page.total))
+        Ok(Looks { ids, total: page.total })
     }
 
     fn finish(self) -> Result<Complete, ListingError> {
@@ -91,21 +98,26 @@ impl Seen {
 /// Reads all pages, with one page of overlap.
 pub(super) async fn read(pages: &impl Pages) -> Result<Complete, ListingError> {
     let mut seen = Seen::default();
-    let (mut here, mut total) = seen.read(pages, 1).await?;
+    let mut here = seen.read(pages, 1).await?;
     let mut number = 1;
-    while number * PER_PAGE < total {
-        let (next, next_total) = seen.read(pages, number + 1).await?;
-        let (again, _) = seen.read(pages, number).await?;
-        if again == here {
-            (here, total, number) = (next, next_total, number + 1);
-        } else {
-            here = again;
-            seen.shifted = true;
-            let limit = PATIENCE * u32::try_from(2 * total.div_ceil(PER_PAGE)).unwrap_or(u32::MAX / PATIENCE);
-            if seen.calls > limit {
-                return Err(ListingError::Restless(seen.calls));
-            }
+    while number * PER_PAGE < here.total {
+        let next = seen.read(pages, number + 1).await?;
+        let again = seen.read(pages, number).await?;
+        // The count must stand still too: an app that came and one that went can leave a page as it was.
+        if again == here && next.total == here.total {
+            (here, number) = (next, number + 1);
+            continue;
+        }
+        here = again;
+        seen.shifted = true;
+        let quiet = u32::try_from(2 * here.total.div_ceil(PER_PAGE)).unwrap_or(u32::MAX);
+        if seen.calls > quiet.saturating_mul(PATIENCE) {
+            return Err(ListingError::Restless(seen.calls));
         }
     }
     seen.finish()
 }
+
+#[cfg(test)]
+#[path = "listing_tests.rs"]
+mod tests;

@@ -105,3 +105,7 @@ fn marks(component: &Component) -> Option<Marks> {
         spec_hash: spec_hash?,
     })
 }
+
+#[cfg(test)]
+#[path = "mapping_tests.rs"]
+mod tests;

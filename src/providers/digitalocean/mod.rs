@@ -15,12 +15,16 @@ use self::verify::Verified;
 use self::wire::{AppAnswer, AppsAnswer, DeploymentsAnswer, ProposeAnswer};
 use super::budget::{Budget, Kind};
 use super::{Account, CreateRequest, ErrorClass, Instance, Listing, Provider, ProviderError, Timing};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::secret::Secret;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::Method;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The provider's name in metrics.
+pub const PROVIDER: &str = "digitalocean";
 
 /// One account at DigitalOcean, seen through one token.
 ///
@@ -42,6 +46,13 @@ impl DigitalOcean {
     pub fn new(base: &str, token: Secret<String>, budget: Arc<Budget>, timing: &Timing) -> Result<Self, ProviderError> {
         let http = Http::new(base, token, budget, timing)?;
         Ok(Self { http, verified: Verified::default(), prices: Prices::default() })
+    }
+
+    /// Counts every call in these metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.http.metrics = Some(metrics);
+        self
     }
 
     /// Whether the token was found to open another account than at first.
@@ -166,3 +177,7 @@ impl Provider for DigitalOcean {
         self.prices.of(size, &self.http).await
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

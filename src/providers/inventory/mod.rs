@@ -129,3 +129,7 @@ impl Inventory {
         lock(&self.shared.accounts).get(account).cloned()
     }
 }
+
+#[cfg(test)]
+#[path = "inventory_tests.rs"]
+mod tests;

@@ -15,6 +15,12 @@ pub enum Urgency {
 
 /// An account that nobody wanted for so long is no longer listed.
 const FORGOTTEN: Duration = Duration::from_secs(600);
+/// Listings may burst: an account at rest for a while is looked at closely when
+/// something happens. Burst and an hour of the steady rate together are half of
+/// the hourly budget.
+const BURST_CALLS: u32 = LISTINGS_PER_HOUR / 10;
+/// Between two calls at the steady rate.
+const PER_CALL: Duration = Duration::from_millis(3_600_000 / (LISTINGS_PER_HOUR - BURST_CALLS) as u64);
 /// Interest in flight lasts for so many periods after it was last said, so
 /// that a reconcile that comes late does not lose it.
 const INTEREST: u32 = 3;
@@ -26,6 +32,8 @@ pub(super) struct Schedule {
     slow: Duration,
     /// Calls that the last complete listing took.
     calls: u32,
+    /// When the calls made so far would be over at the steady rate.
+    paid_until: Instant,
     wanted: Instant,
     in_flight_until: Option<Instant>,
     /// When the last try began, whatever came of it.
@@ -41,6 +49,7 @@ impl Schedule {
             fast: timing.listing_period,
             slow: timing.listing_slow.max(timing.listing_period),
             calls: 1,
+            paid_until: now,
             wanted: now,
             in_flight_until: None,
             began: None,
@@ -54,7 +63,7 @@ impl Schedule {
         let before = self.due(now);
         self.wanted = now;
         if urgency == Urgency::InFlight {
-            self.in_flight_until = Some(now + INTEREST * self.fast_period());
+            self.in_flight_until = Some(now + self.interest());
         }
         self.due(now) < before
     }
@@ -64,16 +73,15 @@ impl Schedule {
         now.saturating_duration_since(self.wanted) >= FORGOTTEN.max(2 * self.slow)
     }
 
-    /// Half of the hourly budget at most, however large the account is.
-    pub(super) fn fast_period(&self) -> Duration {
-        let fair = Duration::from_secs(3_600) * self.calls / LISTINGS_PER_HOUR;
-        self.fast.max(fair)
+    /// How long interest in flight lasts: at least a few listings.
+    fn interest(&self) -> Duration {
+        INTEREST * self.fast.max(PER_CALL * self.calls)
     }
 
     /// The period now.
     pub(super) fn period(&self, now: Instant) -> Duration {
         let in_flight = self.in_flight_until.is_some_and(|until| now < until);
-        if in_flight { self.fast_period() } else { self.slow.max(self.fast_period()) }
+        if in_flight { self.fast } else { self.slow }
     }
 
     /// When the next listing is due; it may be past.
@@ -83,6 +91,9 @@ impl Schedule {
             Some(began) if self.failures == 0 => began + self.period(now),
             _ => now,
         };
+        // However large the account is, and however often it is wanted (S12).
+        let burst = PER_CALL * BURST_CALLS;
+        let regular = self.paid_until.checked_sub(burst).map_or(regular, |fair| regular.max(fair));
         self.not_before.map_or(regular, |not_before| regular.max(not_before))
     }
 
@@ -92,13 +103,20 @@ impl Schedule {
 
     pub(super) fn succeeded(&mut self, calls: u32) {
         self.calls = calls.max(1);
+        self.pay(self.calls);
         self.failures = 0;
         self.not_before = None;
+    }
+
+    fn pay(&mut self, calls: u32) {
+        let from = self.began.map_or(self.paid_until, |began| self.paid_until.max(began));
+        self.paid_until = from + PER_CALL * calls;
     }
 
     /// `jitter` is a random number in 0.0 ≤ x < 1.0: accounts that failed
     /// together do not come back together.
     pub(super) fn failed(&mut self, error: &ProviderError, now: Instant, jitter: f64) {
+        self.pay(1);
         self.failures = self.failures.saturating_add(1);
         let doublings = (self.failures - 1).min(10);
         let pause = (self.fast / 4 * 2_u32.pow(doublings)).min(self.slow);
@@ -109,3 +127,7 @@ impl Schedule {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -96,3 +96,7 @@ fn change(instance: &Instance) -> Option<Change> {
     let marks = instance.marks.as_ref()?;
     Some(Change { namespace: marks.namespace.clone(), name: marks.name.clone(), uid: marks.uid.clone() })
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;
