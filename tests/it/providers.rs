@@ -298,7 +298,7 @@ async fn a_size_has_its_price() {
 }
 
 #[tokio::test]
-async fn an_account_of_its_own_stays_what_it_is() {
+async fn two_clients_of_one_token_see_one_account() {
     let world = World::start(20.0).await;
     let first: Account = world.client.account().await.expect("an account");
     assert_eq!(client(&world.cloud).account().await.expect("an account"), first);
