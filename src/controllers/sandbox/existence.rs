@@ -1,0 +1,118 @@
+//! Whether an instance exists: the one place that may say "absent".
+
+use super::facts::{Evidence, GetFact};
+use crate::providers::Instance;
+
+/// What can be said of an instance.
+#[derive(Clone, Debug)]
+pub enum Existence {
+    /// It is there.
+    Present(Instance),
+    /// It is proved that it is not there.
+    Absent,
+    /// An instance that is not ours has the name; so ours cannot exist.
+    Foreign,
+    /// Neither is proved. Causes no create of another instance and no lifting of a finalizer (S3, S4).
+    Unknown,
+}
+
+/// Judges the evidence for the attempt of the Sandbox with this UID.
+///
+/// `id` is the provider's id where the status or a create answer told it.
+pub fn judge(evidence: &Evidence, uid: &str, id: Option<&str>) -> Existence {
+    if evidence.proved_gone {
+        return Existence::Absent;
+    }
+    match &evidence.got {
+        Some(GetFact::Gone) => return Existence::Absent,
+        Some(GetFact::Present(instance)) => return Existence::Present(instance.clone()),
+        Some(GetFact::Unknown) | None => {}
+    }
+    if let Some(instance) = &evidence.listed {
+        let ours = instance.marks.as_ref().is_some_and(|marks| marks.uid == uid);
+        if !ours && id.is_none() {
+            return Existence::Foreign;
+        }
+        if ours && id.is_none_or(|id| id == instance.id) {
+            return Existence::Present(instance.clone());
+        }
+    }
+    if let Some(instance) = &evidence.created {
+        return Existence::Present(instance.clone());
+    }
+    // S4: a listing alone proves nothing; without an id the provider must also say that the name is free.
+    let name_is_free = evidence.name_free == Some(true);
+    if id.is_none() && evidence.listed.is_none() && evidence.unlisted_twice && name_is_free {
+        return Existence::Absent;
+    }
+    Existence::Unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::{InstancePhase, Marks};
+
+    fn instance(uid: &str, id: &str) -> Instance {
+        Instance {
+            id: id.into(),
+            name: "sb-x".into(),
+            marks: Some(Marks {
+                installation: "i".into(),
+                namespace: "ns".into(),
+                name: "pool-0".into(),
+                uid: uid.into(),
+                attempt: 1,
+                pool_uid: "p".into(),
+                spec_hash: "h".into(),
+            }),
+            phase: InstancePhase::Running,
+            deployment_id: None,
+            url: None,
+            created_at: None,
+        }
+    }
+
+    #[test]
+    fn a_listing_alone_never_proves_absence_s4() {
+        let evidence = Evidence { unlisted_twice: true, listing_is_newer: true, ..Evidence::default() };
+        assert!(matches!(judge(&evidence, "u", None), Existence::Unknown));
+        assert!(matches!(judge(&evidence, "u", Some("id")), Existence::Unknown));
+    }
+
+    #[test]
+    fn without_an_id_two_listings_and_a_free_name_prove_absence_s4() {
+        let evidence = Evidence { unlisted_twice: true, name_free: Some(true), ..Evidence::default() };
+        assert!(matches!(judge(&evidence, "u", None), Existence::Absent));
+        let taken = Evidence { name_free: Some(false), ..evidence };
+        assert!(matches!(judge(&taken, "u", None), Existence::Unknown));
+    }
+
+    #[test]
+    fn with_an_id_a_free_name_proves_nothing_s4() {
+        let evidence = Evidence { unlisted_twice: true, name_free: Some(true), ..Evidence::default() };
+        assert!(matches!(judge(&evidence, "u", Some("id")), Existence::Unknown));
+    }
+
+    #[test]
+    fn gone_by_id_is_absence_whatever_an_old_listing_shows_s4() {
+        let evidence =
+            Evidence { listed: Some(instance("u", "id")), got: Some(GetFact::Gone), ..Evidence::default() };
+        assert!(matches!(judge(&evidence, "u", Some("id")), Existence::Absent));
+    }
+
+    #[test]
+    fn an_unclear_answer_leaves_it_unknown_s3() {
+        let evidence = Evidence { got: Some(GetFact::Unknown), ..Evidence::default() };
+        assert!(matches!(judge(&evidence, "u", Some("id")), Existence::Unknown));
+    }
+
+    #[test]
+    fn a_look_alike_is_foreign_s9() {
+        let evidence = Evidence { listed: Some(instance("other", "id")), ..Evidence::default() };
+        assert!(matches!(judge(&evidence, "u", None), Existence::Foreign));
+        let evidence =
+            Evidence { listed: Some(Instance { marks: None, ..instance("u", "id") }), ..Evidence::default() };
+        assert!(matches!(judge(&evidence, "u", None), Existence::Foreign));
+    }
+}

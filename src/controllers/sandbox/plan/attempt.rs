@@ -1,0 +1,184 @@
+//! From no instance to one that the provider knows, attempt by attempt.
+
+use super::{Draft, Effect, running};
+use crate::api::conditions::{Reason, Type};
+use crate::api::{AttemptFailure, CreatePolicy, InstanceStatus, Phase, short_hash};
+use crate::controllers::sandbox::existence::{Existence, judge};
+use crate::controllers::sandbox::facts::ProviderFact;
+use crate::providers::{Marks, instance_name};
+use std::time::Duration;
+
+/// Decides about a member that lives.
+pub(super) fn plan(draft: &mut Draft<'_>) {
+    if draft.status.phase == Some(Phase::Failed) {
+        // The pool records the failure and deletes the member; a claimed one ends itself.
+        return;
+    }
+    if !draft.open_account() {
+        if draft.status.phase.is_none() {
+            draft.phase(Phase::Pending, Reason::ProviderUnavailable);
+        }
+        return;
+    }
+    if let Some(pause) = draft.facts.evidence.not_before {
+        draft.again(pause);
+        return;
+    }
+    match draft.status.instance.clone() {
+        None => begin(draft, 1),
+        Some(instance) if instance.failure.is_some() => after_failure(draft, &instance),
+        Some(instance) => follow(draft, &instance),
+    }
+}
+
+fn policy(draft: &Draft<'_>) -> CreatePolicy {
+    draft.facts.sandbox.spec.template.as_ref().map(|template| template.create.clone()).unwrap_or_default()
+}
+
+/// Writes the attempt as intent, then creates: the write must win first (S2).
+fn begin(draft: &mut Draft<'_>, attempt: i32) {
+    let ProviderFact::Open { account } = &draft.facts.provider else { return };
+    let name = instance_name(&draft.facts.installation, draft.uid(), attempt);
+    draft.status.instance = Some(InstanceStatus {
+        provider: "digitalOcean".to_owned(),
+        account: account.0.clone(),
+        installation: draft.facts.installation.clone(),
+        name,
+        attempt,
+        requested_at: draft.time(),
+        id: None,
+        deployment_id: None,
+        created_at: None,
+        ready_at: None,
+        failure: None,
+    });
+    draft.phase(Phase::Creating, Reason::Creating);
+    create(draft, true);
+}
+
+fn create(draft: &mut Draft<'_>, fresh: bool) {
+    let (Some(instance), Some(template)) = (&draft.status.instance, &draft.facts.sandbox.spec.template) else { return };
+    let metadata = &draft.facts.sandbox.metadata;
+    let template_text = serde_json::to_string(template).unwrap_or_default();
+    let marks = Marks {
+        installation: instance.installation.clone(),
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        attempt: instance.attempt,
+        pool_uid: template.pool_uid.clone(),
+        spec_hash: short_hash(&[&template_text], 16),
+    };
+    draft.effects.push(Effect::Create { name: instance.name.clone(), marks, fresh });
+    draft.again_soon();
+}
+
+/// An attempt is under way: find its instance, or ask for it again.
+fn follow(draft: &mut Draft<'_>, instance: &InstanceStatus) {
+    match judge(&draft.facts.evidence, draft.uid(), instance.id.as_deref()) {
+        Existence::Present(seen) => return running::plan(draft, &seen),
+        Existence::Absent if instance.id.is_some() => return lost(draft, instance),
+        Existence::Foreign => {
+            let message = format!("an instance that is not ours has the name {}", instance.name);
+            return fail(draft, Reason::NameCollision, message, Proof::Gone);
+        }
+        Existence::Absent | Existence::Unknown => {}
+    }
+    if past_deadline(draft, instance) {
+        return;
+    }
+    draft.again_soon();
+    // A repeated POST of the same attempt is a probe, not a create: the name answers for it. It
+    // waits for a listing newer than the last one, which is cheaper.
+    if instance.id.is_none() && draft.facts.evidence.listing_is_newer && !draft.facts.evidence.name_taken {
+        create(draft, false);
+    }
+}
+
+/// Whether the attempt's time is over; if so, ends it.
+pub(super) fn past_deadline(draft: &mut Draft<'_>, instance: &InstanceStatus) -> bool {
+    if instance.ready_at.is_some() {
+        return false;
+    }
+    let deadline = policy(draft).deadline;
+    let Ok(until) = instance.requested_at.0.checked_add(deadline.signed()) else { return false };
+    if draft.facts.now < until {
+        draft.again_at(until);
+        return false;
+    }
+    fail(draft, Reason::DeadlineExceeded, format!("not ready {deadline} after attempt {}", instance.attempt), Proof::None);
+    true
+}
+
+/// The provider says that an instance which was there is no more.
+fn lost(draft: &mut Draft<'_>, instance: &InstanceStatus) {
+    let message = format!("the provider no longer knows {}", instance.name);
+    if instance.ready_at.is_none() {
+        return fail(draft, Reason::InstanceLost, message, Proof::Gone);
+    }
+    fail(draft, Reason::InstanceLost, message.clone(), Proof::Gone);
+    // What ran is never re-created: its files are lost with it.
+    give_up(draft, Reason::InstanceLost, message);
+}
+
+/// Whether the instance of a failed attempt is known to be gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    Gone,
+    None,
+}
+
+/// Ends an attempt; what is left of it is removed before the next one.
+pub(super) fn fail(draft: &mut Draft<'_>, reason: Reason, message: String, proof: Proof) {
+    let time = draft.time();
+    if let Some(instance) = &mut draft.status.instance {
+        let gone = proof == Proof::Gone;
+        instance.failure =
+            Some(AttemptFailure { reason: reason.as_str().to_owned(), message: message.clone(), time, terminal: false, gone });
+    }
+    draft.status.url = None;
+    draft.phase(Phase::Creating, reason);
+    draft.want(Type::InstanceReady, false, reason, message.clone());
+    draft.event(true, reason, message);
+    draft.again(Duration::from_millis(50));
+}
+
+fn after_failure(draft: &mut Draft<'_>, instance: &InstanceStatus) {
+    let Some(failure) = &instance.failure else { return };
+    if !failure.gone && !super::teardown::remove(draft, instance) {
+        return;
+    }
+    if let Some(failure) = draft.status.instance.as_mut().and_then(|instance| instance.failure.as_mut()) {
+        failure.gone = true;
+    }
+    let policy = policy(draft);
+    if failure.terminal || instance.attempt >= policy.max_attempts {
+        let reason = reason_of(&failure.reason);
+        return give_up(draft, reason, failure.message.clone());
+    }
+    let pause = policy.backoff.after(i64::from(instance.attempt));
+    let Ok(until) = failure.time.0.checked_add(pause.signed()) else { return };
+    if draft.facts.now < until {
+        draft.again_at(until);
+    } else {
+        begin(draft, instance.attempt + 1);
+    }
+}
+
+/// The member has no instance and will get none (S13).
+pub(super) fn give_up(draft: &mut Draft<'_>, reason: Reason, message: String) {
+    draft.phase(Phase::Failed, reason);
+    draft.status.url = None;
+    if draft.status.ended_at.is_none() {
+        draft.status.ended_at = Some(draft.time());
+    }
+    draft.want(Type::Ready, false, reason, message.clone());
+    draft.want(Type::InstanceReady, false, reason, message.clone());
+    draft.event(true, reason, message);
+    draft.again(Duration::from_secs(1));
+}
+
+/// The reason that a stored word stands for.
+fn reason_of(word: &str) -> Reason {
+    Reason::ALL.iter().copied().find(|reason| reason.as_str() == word).unwrap_or(Reason::DeploymentFailed)
+}
