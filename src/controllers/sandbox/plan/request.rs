@@ -140,7 +140,7 @@ impl Draft<'_> {
     /// The member is ours: mirror it.
     fn hold(&mut self, member: &Sandbox) {
         let status = member.status.clone().unwrap_or_default();
-        if status.phase == Some(Phase::Failed) {
+        if self.status.claimed_at.is_some() && (member.is_deleting() || status.phase == Some(Phase::Failed)) {
             return self.member_left(Some(member));
         }
         let ready = conditions::is_true(&status.conditions, Type::Ready) && status.url.is_some();
@@ -160,9 +160,6 @@ impl Draft<'_> {
             self.again(LOOK_AGAIN);
         }
         self.extend(member);
-        if member.is_deleting() {
-            self.again(LOOK_AGAIN);
-        }
     }
 
     /// What the member will write, if it has not yet.
@@ -193,7 +190,8 @@ impl Draft<'_> {
             let gone = member.is_none();
             return self.lose(gone);
         }
-        let told = member.and_then(|member| member.status.as_ref()).and_then(|status| status.reason.clone());
+        let status = member.and_then(|member| member.status.as_ref()).filter(|status| status.ended_at.is_some());
+        let told = status.and_then(|status| status.reason.clone());
         let expired = self.status.expires_at.as_ref().is_some_and(|time| time.0 <= self.facts.now);
         let reason = told
             .and_then(|told| Reason::ALL.iter().copied().find(|reason| reason.as_str() == told))

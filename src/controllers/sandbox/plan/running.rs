@@ -33,8 +33,14 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
         Some(probe) if probe.healthy => ready(draft),
         Some(probe) if was_ready => unhealthy(draft, probe),
         None if was_ready => ready_as_before(draft),
-        Some(_) | None => {
+        Some(_) => {
             booting(draft);
+            past_deadline(draft, &instance);
+        }
+        None => {
+            // The first answer is on its way; a write for the time between would say nothing.
+            draft.status.url = draft.facts.sandbox.status.as_ref().and_then(|status| status.url.clone());
+            draft.again_soon();
             past_deadline(draft, &instance);
         }
     }

@@ -1,0 +1,65 @@
+//! What every controller shares.
+
+use super::index::PoolIndex;
+use super::memory::Memory;
+use super::pokes::Pokes;
+use super::probes::Probes;
+use super::runtime::backoff::Backoff;
+use super::runtime::clock::ServerClock;
+use super::runtime::events::Publisher;
+use super::runtime::follow_ups::FollowUps;
+use super::runtime::gate::Gate;
+use super::runtime::lease::LeaseHandle;
+use super::sandbox::Guarded;
+use super::sandbox_pool::GuardedPool;
+use crate::providers::accounts::Accounts;
+use crate::providers::inventory::Inventory;
+use crate::providers::timing::Timing;
+use crate::telemetry::metrics::Metrics;
+use kube::runtime::reflector::Store;
+
+/// What every controller shares. One per process, behind an `Arc`.
+pub struct Context {
+    /// The API server.
+    pub client: kube::Client,
+    /// Its clock.
+    pub clock: ServerClock,
+    /// The installation that this process is.
+    pub installation: String,
+    /// Namespace that the operator runs in.
+    pub system_namespace: String,
+    /// Only this namespace is watched; absent = all.
+    pub watched: Option<String>,
+    /// For how long this process may still write.
+    pub lease: LeaseHandle,
+    /// Periods and limits.
+    pub timing: Timing,
+    /// Credentials and the accounts that they open.
+    pub accounts: Accounts,
+    /// What the accounts contain.
+    pub inventory: Inventory,
+    /// What agents answer.
+    pub probes: Probes,
+    /// This process's own provider calls.
+    pub memory: Memory,
+    /// What this process wrote and has not read back yet.
+    pub gate: Gate,
+    /// Per-object back-off after errors.
+    pub backoff: Backoff,
+    /// Writes that can wait.
+    pub follow_ups: FollowUps,
+    /// Kubernetes Events.
+    pub events: Publisher,
+    /// Prometheus.
+    pub metrics: Metrics,
+    /// Every Sandbox.
+    pub sandboxes: Store<Guarded>,
+    /// Every pool.
+    pub pools: Store<GuardedPool>,
+    /// Sandboxes by pool.
+    pub index: PoolIndex,
+    /// Makes the Sandbox controller look.
+    pub poke_sandbox: Pokes<Guarded>,
+    /// Makes the pool controller look.
+    pub poke_pool: Pokes<GuardedPool>,
+}

@@ -1,0 +1,120 @@
+//! Does what a plan for one Sandbox says: the intent first, then the effects
+//! in their order, then what came of them. Decides nothing.
+
+mod cloud;
+mod objects;
+
+pub use objects::status_patch_conflict;
+
+use super::plan::{Effect, Plan};
+use super::settle::{Outcome, settle};
+use crate::api::Sandbox;
+use crate::controllers::context::Context;
+use crate::controllers::runtime::events::EventKind;
+use crate::providers::accounts::Connection;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+use std::sync::Arc;
+
+/// A plan could not be carried out to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The lease does not allow a write any more.
+    #[error("no lease")]
+    NotLeading,
+    /// Somebody wrote the object in between; the next pass sees it.
+    #[error("{what} was changed in between")]
+    Conflict {
+        /// What was written.
+        what: &'static str,
+    },
+    /// The API server refused or did not answer.
+    #[error("{what}")]
+    Api {
+        /// What was to be written.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: kube::Error,
+    },
+    /// The agent's Secret belongs to somebody else.
+    #[error("Secret {name} exists and is not owned by this Sandbox; delete it")]
+    ForeignSecret {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl ApplyError {
+    fn api(what: &'static str) -> impl Fn(kube::Error) -> Self {
+        move |source| match &source {
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict { what },
+            _ => Self::Api { what, source },
+        }
+    }
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// The first write to the API server that failed; provider calls that failed
+/// are outcomes, no errors.
+pub async fn apply(
+    context: &Context,
+    sandbox: &Arc<Sandbox>,
+    connection: Option<&Connection>,
+    plan: Plan,
+) -> Result<(), ApplyError> {
+    let Plan { status, effects, again: _ } = plan;
+    let mut current = Arc::clone(sandbox);
+    if sandbox.status.clone().unwrap_or_default() != status {
+        current = objects::write_status(context, &current, status).await?;
+    }
+    let mut outcomes = Vec::new();
+    for effect in effects {
+        if let Some(outcome) = perform(context, &mut current, connection, effect).await? {
+            outcomes.push(outcome);
+        }
+    }
+    let before = current.status.clone().unwrap_or_default();
+    let after = settle(before.clone(), outcomes, current.metadata.generation, context.clock.now());
+    if after != before {
+        objects::write_status(context, &current, after).await?;
+    }
+    Ok(())
+}
+
+async fn perform(
+    context: &Context,
+    current: &mut Arc<Sandbox>,
+    connection: Option<&Connection>,
+    effect: Effect,
+) -> Result<Option<Outcome>, ApplyError> {
+    if !context.lease.is_leader() {
+        return Err(ApplyError::NotLeading);
+    }
+    match effect {
+        Effect::AddFinalizer => objects::add_finalizer(context, current).await?,
+        Effect::Create { name, marks, fresh } => {
+            return cloud::create(context, current, connection, name, marks, fresh).await;
+        }
+        Effect::Delete { id } => cloud::delete(context, current, connection, &id).await,
+        Effect::ResetProbe => context.probes.forget(current.metadata.uid.as_deref().unwrap_or_default()),
+        Effect::DeleteToken => objects::delete_token(context, current).await?,
+        Effect::LiftFinalizer => objects::lift_finalizer(context, current).await?,
+        Effect::DeleteSelf => objects::delete(context, current).await?,
+        Effect::ClaimMember { member, resource_version, claim } => {
+            objects::claim(context, current, &member, &resource_version, claim).await?;
+        }
+        Effect::ExtendMember { member, ttl } => objects::extend(context, current, &member, ttl).await?,
+        Effect::Event { warning, reason, note } => {
+            let kind = if warning { EventKind::Warning } else { EventKind::Normal };
+            context.events.publish(&reference(current), kind, reason, note);
+        }
+    }
+    Ok(None)
+}
+
+fn reference(sandbox: &Sandbox) -> ObjectReference {
+    sandbox.object_ref(&())
+}

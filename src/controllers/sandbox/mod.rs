@@ -1,0 +1,103 @@
+//! The Sandbox controller: one member is one instance for its whole life; a
+//! request gets a member and keeps it. observe → plan → apply.
+
+pub mod apply;
+pub mod existence;
+pub mod facts;
+pub mod observe;
+pub mod plan;
+pub mod settle;
+mod watch;
+
+pub use watch::{Wiring, wire};
+
+use super::context::Context;
+use super::runtime::backoff::Backoff;
+use crate::api::Sandbox;
+use crate::telemetry::metrics::ReconcileOutcome;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A Sandbox as the watch gives it: one that cannot be read still counts.
+pub type Guarded = DeserializeGuard<Sandbox>;
+
+/// Without any event an object is looked at this often, as a net under the nets.
+const LOOK_ANYWAY: Duration = Duration::from_secs(300);
+/// A view that does not show our own last write is not worth a plan.
+const STALE_PAUSE: Duration = Duration::from_millis(25);
+
+/// Why a pass ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// While reading.
+    #[error(transparent)]
+    Observe(#[from] observe::ObserveError),
+    /// While writing.
+    #[error(transparent)]
+    Apply(#[from] apply::ApplyError),
+}
+
+/// One pass over one Sandbox.
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let sandbox = match &guarded.0 {
+        Ok(sandbox) => Arc::new(sandbox.clone()),
+        Err(undecodable) => {
+            // It counts for its pool and for orphans; nothing can be decided about it.
+            tracing::warn!(
+                namespace = undecodable.metadata.namespace, name = undecodable.metadata.name, error = undecodable.error,
+                "this Sandbox does not fit the schema"
+            );
+            return Ok(Action::requeue(LOOK_ANYWAY));
+        }
+    };
+    let uid = sandbox.uid().unwrap_or_default();
+    if context.gate.is_stale(&uid, sandbox.metadata.resource_version.as_deref().unwrap_or_default()) {
+        return Ok(Action::requeue(STALE_PAUSE));
+    }
+    let began = Instant::now();
+    let result = pass(&context, &sandbox).await;
+    let outcome = match &result {
+        Ok(_) => ReconcileOutcome::Completed,
+        Err(Error::Apply(error)) if apply::status_patch_conflict(error) => ReconcileOutcome::Waiting,
+        Err(_) => ReconcileOutcome::Failed,
+    };
+    context.metrics.reconcile("sandbox", outcome, began.elapsed());
+    finish(result, &context.backoff, &uid, &sandbox)
+}
+
+async fn pass(context: &Context, sandbox: &Arc<Sandbox>) -> Result<Option<Duration>, Error> {
+    let (observed, connection) = observe::observe(context, sandbox).await?;
+    let plan = plan::plan(&observed);
+    let again = plan.again;
+    apply::apply(context, sandbox, connection.as_ref(), plan).await?;
+    Ok(again)
+}
+
+fn finish(
+    result: Result<Option<Duration>, Error>,
+    backoff: &Backoff,
+    uid: &str,
+    sandbox: &Sandbox,
+) -> Result<Action, Error> {
+    match result {
+        Ok(again) => {
+            backoff.succeeded(uid);
+            Ok(Action::requeue(again.unwrap_or(LOOK_ANYWAY).min(LOOK_ANYWAY)))
+        }
+        Err(Error::Apply(apply::ApplyError::Conflict { what })) => {
+            tracing::debug!(sandbox = %sandbox.name_any(), what, "changed in between; looking again");
+            Ok(Action::requeue(STALE_PAUSE))
+        }
+        Err(error) => {
+            let pause = backoff.failed(uid);
+            tracing::warn!(
+                namespace = sandbox.namespace(), sandbox = %sandbox.name_any(),
+                error = crate::failure::chain(&error), ?pause, "pass failed"
+            );
+            Ok(Action::requeue(pause))
+        }
+    }
+}

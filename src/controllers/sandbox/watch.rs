@@ -1,0 +1,96 @@
+//! What makes the Sandbox controller look, and what a changed Sandbox makes others look at.
+
+use super::Guarded;
+use crate::api::{Phase, Sandbox};
+use crate::controllers::context::Context;
+use crate::controllers::index::{pool_of, readable};
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::runtime::{Controller, WatchStreamExt, controller, watcher};
+use kube::{Api, Resource, ResourceExt};
+use std::sync::Arc;
+
+/// How many Sandboxes are worked on at once.
+const CONCURRENCY: u16 = 64;
+
+/// The ends that [`wire`] joins.
+pub struct Wiring<P> {
+    /// Every Sandbox that may be seen.
+    pub api: Api<Guarded>,
+    /// Fills the store in the context.
+    pub writer: Writer<Guarded>,
+    /// Reads it.
+    pub store: Store<Guarded>,
+    /// Pokes from elsewhere.
+    pub pokes: P,
+}
+
+/// Runs the Sandbox controller until `stop` resolves.
+pub async fn wire<P, S>(context: Arc<Context>, wiring: Wiring<P>, stop: S)
+where
+    P: Stream<Item = ObjectRef<Guarded>> + Send + 'static,
+    S: Future<Output = ()> + Send + Sync + 'static,
+{
+    let Wiring { api, writer, store, pokes } = wiring;
+    let noting = Arc::clone(&context);
+    let stream = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|guarded| guarded.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .inspect_ok(move |event| note(&noting, event))
+        .touched_objects();
+    Controller::for_stream(stream, store)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(pokes)
+        .graceful_shutdown_on(stop)
+        .run(super::reconcile, |_, _, _| controller::Action::requeue(std::time::Duration::from_secs(5)), context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// Passes an event on to whom it concerns.
+fn note(context: &Context, event: &Event<Guarded>) {
+    context.index.note(event);
+    let (guarded, deleted) = match event {
+        Event::Apply(guarded) | Event::InitApply(guarded) => (guarded, false),
+        Event::Delete(guarded) => (guarded, true),
+        Event::Init | Event::InitDone => return,
+    };
+    let namespace = guarded.namespace().unwrap_or_default();
+    if deleted && let Some(uid) = guarded.uid() {
+        context.memory.forget(&uid);
+        context.probes.forget(&uid);
+        context.gate.forget(&uid);
+        context.backoff.succeeded(&uid);
+    }
+    let Some(pool) = pool_of(guarded) else { return };
+    context.poke_pool.poke(&namespace, &pool);
+    let Ok(sandbox) = &guarded.0 else { return };
+    if sandbox.is_member() { member_changed(context, &namespace, &pool, sandbox) } else { request_changed(context, &namespace, sandbox) }
+}
+
+/// A request that holds the member, and those that wait for one.
+fn member_changed(context: &Context, namespace: &str, pool: &str, member: &Sandbox) {
+    if let Some(held) = member.held_by() {
+        if let Some(request) = &held.for_ {
+            context.poke_sandbox.poke(namespace, &request.name);
+        }
+        return;
+    }
+    let siblings = context.index.sandboxes(&context.sandboxes, namespace, pool);
+    for request in readable(&siblings).filter(|sandbox| !sandbox.is_member()) {
+        let waits = request.status.as_ref().is_none_or(|status| status.claimed_at.is_none());
+        if waits && request.phase() != Phase::Ended {
+            context.poke_sandbox.poke(namespace, &request.name_any());
+        }
+    }
+}
+
+/// The member that a request holds; it ends with the request.
+fn request_changed(context: &Context, namespace: &str, request: &Sandbox) {
+    if let Some(bound) = request.status.as_ref().and_then(|status| status.bound_to.as_ref()) {
+        context.poke_sandbox.poke(namespace, &bound.name);
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that a plan for one pool may look at, as plain data.
+
+use crate::api::{Phase, SandboxPool, StartKind};
+use crate::controllers::sandbox::facts::ProviderFact;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What was observed of one pool.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The object.
+    pub pool: Arc<SandboxPool>,
+    /// Now, on the API server's clock.
+    pub now: Timestamp,
+    /// Its members, in any state.
+    pub members: Vec<Member>,
+    /// Members that are there but cannot be read, or were made by this process and are not seen yet.
+    pub hidden: usize,
+    /// Slots of such members.
+    pub hidden_slots: BTreeSet<i32>,
+    /// Slots whose name another object has.
+    pub blocked_slots: BTreeSet<i32>,
+    /// When the requests that wait for a member were made.
+    pub queue: Vec<Timestamp>,
+    /// Whether the provider can be asked.
+    pub provider: ProviderFact,
+    /// The in-use finalizer is on the credentials Secret.
+    pub secret_held: bool,
+    /// A complete listing, begun after the last member went, shows no instance of this pool.
+    pub proved_empty: bool,
+    /// How long ago this process last wrote the status.
+    pub status_written_ago: Option<Duration>,
+    /// How far the local clock is from the API server's.
+    pub clock_skew: Duration,
+}
+
+/// One member, as far as its pool is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The version that was seen.
+    pub resource_version: String,
+    /// Its slot.
+    pub slot: i32,
+    /// Where it is.
+    pub phase: Phase,
+    /// Somebody holds it.
+    pub claimed: bool,
+    /// A request is about to claim it.
+    pub bound: bool,
+    /// Somebody deleted it.
+    pub deleting: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// When its agent first answered.
+    pub ready_at: Option<Timestamp>,
+    /// When the provider was asked for its instance.
+    pub requested_at: Option<Timestamp>,
+    /// When its claim was noted.
+    pub claimed_at: Option<Timestamp>,
+    /// When its claim ends.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the claimer got it warm.
+    pub start_kind: Option<StartKind>,
+    /// Generation of the pool that it was made from.
+    pub generation: i64,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// Why a member failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// In one word.
+    pub reason: String,
+    /// In the provider's.
+    pub message: String,
+    /// When.
+    pub time: Timestamp,
+    /// Only another spec can help.
+    pub terminal: bool,
+}
+
+impl Member {
+    /// On its way to warm, or back there.
+    pub fn is_creating(&self) -> bool {
+        !self.deleting && matches!(self.phase, Phase::Pending | Phase::Creating | Phase::Booting)
+            || (self.claimed && !self.deleting && self.ready_at.is_none() && self.phase != Phase::Failed)
+    }
+
+    /// Nobody has it or is about to, and it lives.
+    pub fn is_free(&self) -> bool {
+        !self.claimed && !self.bound && !self.deleting && self.phase != Phase::Failed
+    }
+
+    /// Can be handed out now.
+    pub fn is_warm(&self) -> bool {
+        self.is_free() && self.phase == Phase::Warm
+    }
+}
