@@ -145,6 +145,13 @@ words! {
     }
 }
 
+impl Reason {
+    /// The reason that a stored word stands for; one that an older or newer version wrote is a failed deployment.
+    pub fn of(word: &str) -> Self {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == word).unwrap_or(Self::DeploymentFailed)
+    }
+}
+
 /// A condition as wanted: status, reason, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {

@@ -12,9 +12,10 @@ use super::runtime::gate::Gate;
 use super::runtime::lease::LeaseHandle;
 use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
+use super::sandbox_pool::memory::PoolMemory;
+use crate::providers::Timing;
 use crate::providers::accounts::Accounts;
 use crate::providers::inventory::Inventory;
-use crate::providers::timing::Timing;
 use crate::telemetry::metrics::Metrics;
 use kube::runtime::reflector::Store;
 
@@ -56,6 +57,8 @@ pub struct Context {
     pub sandboxes: Store<Guarded>,
     /// Every pool.
     pub pools: Store<GuardedPool>,
+    /// Pools this process wrote to.
+    pub pool_memory: PoolMemory,
     /// Sandboxes by pool.
     pub index: PoolIndex,
     /// Makes the Sandbox controller look.

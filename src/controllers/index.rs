@@ -69,6 +69,6 @@ fn key(guarded: &Guarded) -> Option<Key> {
 }
 
 /// The readable ones.
-pub fn readable(guarded: &[Arc<Guarded>]) -> impl Iterator<Item = &Sandbox> {
+pub fn readable(guarded: &[Arc<Guarded>]) -> impl Iterator<Item = &Sandbox> + Clone {
     guarded.iter().filter_map(|guarded| guarded.0.as_ref().ok())
 }

@@ -1,2 +1,12 @@
+//! The operator: three controllers, each observe → plan → apply, and what they share.
+
 pub mod command;
+pub mod context;
+pub mod index;
+pub mod memory;
+pub mod pokes;
+pub mod probes;
+pub mod run;
 pub mod runtime;
+pub mod sandbox;
+pub mod sandbox_pool;

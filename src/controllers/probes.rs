@@ -72,7 +72,8 @@ impl Probes {
             return fact(*entry.answer.lock().unwrap_or_else(PoisonError::into_inner));
         }
         // Another period of the same agent keeps what is known of it.
-        let kept = entries.get(uid).filter(|entry| entry.target.url == target.url).map(|entry| Arc::clone(&entry.answer));
+        let kept =
+            entries.get(uid).filter(|entry| entry.target.url == target.url).map(|entry| Arc::clone(&entry.answer));
         let answer = kept.unwrap_or_default();
         let known = *answer.lock().unwrap_or_else(PoisonError::into_inner);
         let task = tokio::spawn(self.clone().ask(target.clone(), Arc::clone(&answer))).abort_handle();

@@ -96,8 +96,7 @@ mod tests {
 
     #[test]
     fn gone_by_id_is_absence_whatever_an_old_listing_shows_s4() {
-        let evidence =
-            Evidence { listed: Some(instance("u", "id")), got: Some(GetFact::Gone), ..Evidence::default() };
+        let evidence = Evidence { listed: Some(instance("u", "id")), got: Some(GetFact::Gone), ..Evidence::default() };
         assert!(matches!(judge(&evidence, "u", Some("id")), Existence::Absent));
     }
 

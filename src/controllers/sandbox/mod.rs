@@ -47,7 +47,9 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
         Err(undecodable) => {
             // It counts for its pool and for orphans; nothing can be decided about it.
             tracing::warn!(
-                namespace = undecodable.metadata.namespace, name = undecodable.metadata.name, error = undecodable.error,
+                namespace = undecodable.metadata.namespace,
+                name = undecodable.metadata.name,
+                error = undecodable.error,
                 "this Sandbox does not fit the schema"
             );
             return Ok(Action::requeue(LOOK_ANYWAY));

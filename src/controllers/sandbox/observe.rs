@@ -3,6 +3,8 @@
 mod member;
 mod request;
 
+pub(crate) use request::queue;
+
 use super::facts::Observed;
 use crate::api::Sandbox;
 use crate::controllers::context::Context;

@@ -200,8 +200,7 @@ impl<'facts> Draft<'facts> {
         if !self.wanted.is_empty() || self.status.observed_generation.is_some() {
             self.status.observed_generation = generation;
         }
-        self.status.conditions =
-            conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
+        self.status.conditions = conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
         Plan { status: self.status, effects: self.effects, again: self.again }
     }
 }

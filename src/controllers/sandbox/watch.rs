@@ -68,7 +68,11 @@ fn note(context: &Context, event: &Event<Guarded>) {
     let Some(pool) = pool_of(guarded) else { return };
     context.poke_pool.poke(&namespace, &pool);
     let Ok(sandbox) = &guarded.0 else { return };
-    if sandbox.is_member() { member_changed(context, &namespace, &pool, sandbox) } else { request_changed(context, &namespace, sandbox) }
+    if sandbox.is_member() {
+        member_changed(context, &namespace, &pool, sandbox)
+    } else {
+        request_changed(context, &namespace, sandbox)
+    }
 }
 
 /// A request that holds the member, and those that wait for one.

@@ -18,6 +18,8 @@ pub struct Observed {
     pub members: Vec<Member>,
     /// Members that are there but cannot be read, or were made by this process and are not seen yet.
     pub hidden: usize,
+    /// How many of them cannot be read.
+    pub undecodable: usize,
     /// Slots of such members.
     pub hidden_slots: BTreeSet<i32>,
     /// Slots whose name another object has.

@@ -151,7 +151,9 @@ impl<'facts> Draft<'facts> {
             // A cold claim is counted when it is served, with the time that took.
             let waited = match (kind, member.ready_at) {
                 (StartKind::Warm, _) => Duration::ZERO,
-                (StartKind::Cold, Some(ready)) => Duration::try_from(ready.duration_since(claimed_at)).unwrap_or_default(),
+                (StartKind::Cold, Some(ready)) => {
+                    Duration::try_from(ready.duration_since(claimed_at)).unwrap_or_default()
+                }
                 (StartKind::Cold, None) => continue,
             };
             match kind {
@@ -161,7 +163,8 @@ impl<'facts> Draft<'facts> {
             self.status.counted_claims.push(short(&member.uid));
             self.effects.push(Effect::CountClaim { kind, waited });
         }
-        let newest = facts.members.iter().filter_map(|member| member.claimed_at).chain(facts.queue.iter().copied()).max();
+        let newest =
+            facts.members.iter().filter_map(|member| member.claimed_at).chain(facts.queue.iter().copied()).max();
         let known = self.status.last_claim_time.as_ref().map(|time| time.0);
         self.status.last_claim_time =
             newest.max(known).map(|time| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time));

@@ -54,32 +54,33 @@ async fn connect(context: &Context, sandbox: &Sandbox) -> (ProviderFact, Option<
     }
 }
 
-async fn gather(
-    context: &Context,
-    sandbox: &Sandbox,
-    instance: &InstanceStatus,
-    connection: &Connection,
-) -> Evidence {
+async fn gather(context: &Context, sandbox: &Sandbox, instance: &InstanceStatus, connection: &Connection) -> Evidence {
     let uid = sandbox.metadata.uid.as_deref().unwrap_or_default();
     let memory = context.memory.of(uid, instance.attempt);
     context.inventory.want(&connection.account, Arc::clone(&connection.provider), urgency(sandbox, instance));
     let view = context.inventory.view(&connection.account);
     let listed = view.as_ref().and_then(|view| view.by_name(&instance.name).cloned());
-    let listing_is_newer = view.as_ref().is_some_and(|view| {
-        memory.last_write().is_none_or(|write| view.listing.began > write)
-    });
+    let listing_is_newer =
+        view.as_ref().is_some_and(|view| memory.last_write().is_none_or(|write| view.listing.began > write));
     let now = Instant::now();
     let mut evidence = Evidence {
         listed,
         listing_is_newer,
-        unlisted_twice: context.inventory.absent_since(&connection.account, &instance.name, believed_after(context, &memory)),
+        unlisted_twice: context.inventory.absent_since(
+            &connection.account,
+            &instance.name,
+            believed_after(context, &memory),
+        ),
         got: None,
         proved_gone: memory.proved_gone,
         name_taken: memory.name_taken,
         name_free: None,
         created: memory.created.clone().filter(|_| instance.id.is_none()),
         delete_asked_ago: memory.delete_asked.map(|asked| now.duration_since(asked)),
-        not_before: memory.not_before.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero()),
+        not_before: memory
+            .not_before
+            .and_then(|until| until.checked_duration_since(now))
+            .filter(|left| !left.is_zero()),
     };
     if evidence.not_before.is_none() {
         ask_provider(context, sandbox, instance, connection, &memory, &mut evidence).await;
@@ -99,13 +100,9 @@ fn believed_after(context: &Context, memory: &Remembered) -> Instant {
 
 fn urgency(sandbox: &Sandbox, instance: &InstanceStatus) -> Urgency {
     let answering = sandbox.status.as_ref().is_some_and(|status| {
-        !status
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == "AgentReady" && condition.status == "False")
+        !status.conditions.iter().any(|condition| condition.type_ == "AgentReady" && condition.status == "False")
     });
-    let settled =
-        !sandbox.is_deleting() && instance.ready_at.is_some() && instance.failure.is_none() && answering;
+    let settled = !sandbox.is_deleting() && instance.ready_at.is_some() && instance.failure.is_none() && answering;
     if settled { Urgency::Level } else { Urgency::InFlight }
 }
 

@@ -1,8 +1,7 @@
 //! A request: its pool, its place in the queue, who could be had, and whom it has.
 
 use super::ObserveError;
-use crate::api::conditions::{Type, is_true};
-use crate::api::{ObjectUid, OnEmpty, Phase, Sandbox, SandboxPool};
+use crate::api::{ObjectUid, Phase, Sandbox, SandboxPool};
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
 use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts};
@@ -134,14 +133,4 @@ fn candidate(sandbox: &Sandbox) -> Candidate {
         resource_version: sandbox.metadata.resource_version.clone().unwrap_or_default(),
         phase: sandbox.phase(),
     }
-}
-
-/// Whether a member answers and may be handed out as it is.
-pub(crate) fn is_ready(sandbox: &Sandbox) -> bool {
-    sandbox.status.as_ref().is_some_and(|status| is_true(&status.conditions, Type::Ready))
-}
-
-/// Whether the pool of this fact makes members for waiting requests.
-pub(crate) fn makes_for_queue(on_empty: OnEmpty) -> bool {
-    on_empty == OnEmpty::Create
 }

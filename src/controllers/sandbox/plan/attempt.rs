@@ -106,7 +106,12 @@ pub(super) fn past_deadline(draft: &mut Draft<'_>, instance: &InstanceStatus) ->
         draft.again_at(until);
         return false;
     }
-    fail(draft, Reason::DeadlineExceeded, format!("not ready {deadline} after attempt {}", instance.attempt), Proof::None);
+    fail(
+        draft,
+        Reason::DeadlineExceeded,
+        format!("not ready {deadline} after attempt {}", instance.attempt),
+        Proof::None,
+    );
     true
 }
 
@@ -133,8 +138,13 @@ pub(super) fn fail(draft: &mut Draft<'_>, reason: Reason, message: String, proof
     let time = draft.time();
     if let Some(instance) = &mut draft.status.instance {
         let gone = proof == Proof::Gone;
-        instance.failure =
-            Some(AttemptFailure { reason: reason.as_str().to_owned(), message: message.clone(), time, terminal: false, gone });
+        instance.failure = Some(AttemptFailure {
+            reason: reason.as_str().to_owned(),
+            message: message.clone(),
+            time,
+            terminal: false,
+            gone,
+        });
     }
     draft.status.url = None;
     draft.phase(Phase::Creating, reason);
@@ -153,7 +163,7 @@ fn after_failure(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     }
     let policy = policy(draft);
     if failure.terminal || instance.attempt >= policy.max_attempts {
-        let reason = reason_of(&failure.reason);
+        let reason = Reason::of(&failure.reason);
         return give_up(draft, reason, failure.message.clone());
     }
     let pause = policy.backoff.after(i64::from(instance.attempt));
@@ -176,9 +186,4 @@ pub(super) fn give_up(draft: &mut Draft<'_>, reason: Reason, message: String) {
     draft.want(Type::InstanceReady, false, reason, message.clone());
     draft.event(true, reason, message);
     draft.again(Duration::from_secs(1));
-}
-
-/// The reason that a stored word stands for.
-fn reason_of(word: &str) -> Reason {
-    Reason::ALL.iter().copied().find(|reason| reason.as_str() == word).unwrap_or(Reason::DeploymentFailed)
 }

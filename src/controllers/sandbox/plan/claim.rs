@@ -37,8 +37,8 @@ pub(super) fn end(draft: &mut Draft<'_>) -> bool {
     let now = draft.facts.now;
     let over = |time: &Option<Time>| time.as_ref().is_some_and(|time| time.0 <= now);
     let failed = draft.status.phase == Some(Phase::Failed);
-    let lost_long_ago = failed
-        && draft.status.ended_at.as_ref().is_some_and(|ended| now.duration_since(ended.0) >= KEEP_LOST);
+    let lost_long_ago =
+        failed && draft.status.ended_at.as_ref().is_some_and(|ended| now.duration_since(ended.0) >= KEEP_LOST);
     if lost_long_ago {
         draft.effects.push(Effect::DeleteSelf);
         return true;
@@ -57,7 +57,11 @@ pub(super) fn end(draft: &mut Draft<'_>) -> bool {
     if !failed {
         draft.status.reason = Some(reason.as_str().to_owned());
     }
-    draft.event(false, reason, if reason == Reason::Expired { "the claim's time is over" } else { "the request is gone" });
+    draft.event(
+        false,
+        reason,
+        if reason == Reason::Expired { "the claim's time is over" } else { "the request is gone" },
+    );
     draft.effects.push(Effect::DeleteSelf);
     true
 }

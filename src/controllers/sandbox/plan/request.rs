@@ -69,7 +69,9 @@ impl Draft<'_> {
             return self.finish_with(Reason::PoolTerminating, "the pool is being deleted");
         }
         if let Some(ttl) = self.wish().and_then(|claim| claim.ttl).filter(|ttl| ttl > max_ttl) {
-            let message = format!("spec.claim.ttl: {ttl} is more than the pool's claims.maxTTL ({max_ttl}); ask for at most that");
+            let message = format!(
+                "spec.claim.ttl: {ttl} is more than the pool's claims.maxTTL ({max_ttl}); ask for at most that"
+            );
             return self.finish_with(Reason::TtlTooLong, &message);
         }
         if self.waited() >= wait_timeout.signed() {
@@ -79,7 +81,9 @@ impl Draft<'_> {
         // Earlier requests take the better candidates; the order is the same for everybody who looks.
         match self.facts.candidates.iter().filter(usable).nth(self.facts.ahead) {
             Some(candidate) => self.bind(candidate.clone()),
-            None if *on_empty == OnEmpty::Fail => self.finish_with(Reason::NoneWarm, "no sandbox is warm, and onEmpty is Fail"),
+            None if *on_empty == OnEmpty::Fail => {
+                self.finish_with(Reason::NoneWarm, "no sandbox is warm, and onEmpty is Fail")
+            }
             None => self.wait(Reason::Queued, *wait_timeout, "waiting for a sandbox"),
         }
     }
@@ -108,10 +112,8 @@ impl Draft<'_> {
             return self.finish_with(Reason::PoolNotFound, "the pool is gone");
         };
         let metadata = &self.facts.sandbox.metadata;
-        let held_for = ClaimFor {
-            name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-        };
+        let held_for =
+            ClaimFor { name: metadata.name.clone().unwrap_or_default(), uid: metadata.uid.clone().unwrap_or_default() };
         let claim = Claim {
             id: wish.id.clone(),
             holder: wish.holder.clone(),
@@ -193,9 +195,8 @@ impl Draft<'_> {
         let status = member.and_then(|member| member.status.as_ref()).filter(|status| status.ended_at.is_some());
         let told = status.and_then(|status| status.reason.clone());
         let expired = self.status.expires_at.as_ref().is_some_and(|time| time.0 <= self.facts.now);
-        let reason = told
-            .and_then(|told| Reason::ALL.iter().copied().find(|reason| reason.as_str() == told))
-            .unwrap_or(if expired { Reason::Expired } else { Reason::Released });
+        let reason =
+            told.map(|told| Reason::of(&told)).unwrap_or(if expired { Reason::Expired } else { Reason::Released });
         self.finish_with(reason, "its sandbox is gone");
     }
 
@@ -247,8 +248,7 @@ impl Draft<'_> {
         if !self.wanted.is_empty() {
             self.status.observed_generation = generation;
         }
-        self.status.conditions =
-            conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
+        self.status.conditions = conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
         Plan { status: self.status, effects: self.effects, again: self.again }
     }
 }

@@ -55,7 +55,10 @@ fn abandoned(draft: &mut Draft<'_>, instance: &InstanceStatus) -> bool {
     draft.event(
         true,
         Reason::Abandoned,
-        format!("instance {} (id {id}) in account {} was given up without proof of its end", instance.name, instance.account),
+        format!(
+            "instance {} (id {id}) in account {} was given up without proof of its end",
+            instance.name, instance.account
+        ),
     );
     let_go(draft);
     true

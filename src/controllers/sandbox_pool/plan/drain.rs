@@ -2,8 +2,8 @@
 //! and the finalizer is lifted when the provider shows nothing of it any more.
 
 use super::{Draft, Effect, has_finalizer};
-use crate::api::conditions::{Reason, Type};
 use crate::api::END_CLAIMS_ANNOTATION;
+use crate::api::conditions::{Reason, Type};
 use crate::controllers::sandbox::facts::ProviderFact;
 use std::time::Duration;
 
@@ -35,7 +35,9 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         return;
     }
     let message = match &facts.provider {
-        ProviderFact::Shut { message, .. } => format!("waiting for proof that nothing is left at the provider: {message}"),
+        ProviderFact::Shut { message, .. } => {
+            format!("waiting for proof that nothing is left at the provider: {message}")
+        }
         ProviderFact::Open { .. } => "waiting for a listing that shows nothing of this pool".to_owned(),
     };
     draft.want(Type::Terminating, true, Reason::ProvingEmpty, message);

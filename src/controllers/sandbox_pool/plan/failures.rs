@@ -1,8 +1,8 @@
 //! Failures in a row: recorded before the failed member goes, so that a restart resets nothing.
 
 use super::Draft;
-use crate::api::conditions::{Reason, truncate, whole_second};
 use crate::api::FailureRecord;
+use crate::api::conditions::{Reason, truncate, whole_second};
 use crate::controllers::sandbox_pool::facts::{Failure, Member};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -19,8 +19,7 @@ pub(super) fn note(draft: &mut Draft<'_>) {
         }
         // The intent is written before the effects: the record stands when the member goes.
         if !member.claimed {
-            let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == failure.reason);
-            draft.remove(member, reason.unwrap_or(Reason::DeploymentFailed));
+            draft.remove(member, Reason::of(&failure.reason));
         }
     }
     forget_after_success(draft);
@@ -43,6 +42,8 @@ fn record(draft: &mut Draft<'_>, member: &Member, failure: &Failure) {
         generation: member.generation,
         terminal: failure.terminal,
     });
+    let reason = Reason::of(&failure.reason);
+    draft.event(true, reason, format!("{} failed: {}", member.name, failure.message));
 }
 
 fn forget_after_success(draft: &mut Draft<'_>) {

@@ -81,10 +81,8 @@ fn make(draft: &mut Draft<'_>, missing: usize) -> usize {
         draft.effects.push(Effect::HoldSecret);
     }
     let metadata = &facts.pool.metadata;
-    let template = facts
-        .pool
-        .spec
-        .template(metadata.uid.as_deref().unwrap_or_default(), metadata.generation.unwrap_or_default());
+    let template =
+        facts.pool.spec.template(metadata.uid.as_deref().unwrap_or_default(), metadata.generation.unwrap_or_default());
     let slots: Vec<i32> = free_slots(draft).take(count).collect();
     for slot in &slots {
         draft.effects.push(Effect::CreateMember { slot: *slot, template: Box::new(template.clone()) });
@@ -127,7 +125,8 @@ fn drain_above_limit(draft: &mut Draft<'_>) {
 fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
     let facts = draft.facts;
     let warm = &facts.pool.spec.warm;
-    let mut surplus: Vec<&Member> = supply.iter().copied().filter(|member| !draft.removed.contains(&member.uid)).collect();
+    let mut surplus: Vec<&Member> =
+        supply.iter().copied().filter(|member| !draft.removed.contains(&member.uid)).collect();
     let mut count = surplus.len().saturating_sub(wanted);
     if count == 0 {
         return;
@@ -136,7 +135,9 @@ fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
     surplus.sort_by_key(|member| (member.is_warm(), member.ready_at.or(member.created)));
     let idle = warm.activation == Activation::OnFirstClaim && draft.status.desired_warm == 0 && facts.queue.is_empty();
     if !idle {
-        let after = |time: Option<jiff::Timestamp>, pause: crate::api::Span| time.and_then(|time| time.checked_add(pause.signed()).ok());
+        let after = |time: Option<jiff::Timestamp>, pause: crate::api::Span| {
+            time.and_then(|time| time.checked_add(pause.signed()).ok())
+        };
         let last_removal = draft.status.last_scale_down_time.as_ref().map(|time| time.0);
         let last_claim = draft.status.last_claim_time.as_ref().map(|time| time.0);
         let not_before = after(last_removal, warm.scale_down_delay).max(after(last_claim, warm.cooldown_after_claim));
@@ -164,7 +165,8 @@ fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, aged
         let (reason, message) = why_below(draft, missing, made);
         draft.want(Type::Available, false, reason, message);
     }
-    let moving = made > 0 || !aged.is_empty() || facts.members.iter().any(|member| member.is_creating() || member.deleting);
+    let moving =
+        made > 0 || !aged.is_empty() || facts.members.iter().any(|member| member.is_creating() || member.deleting);
     let (reason, message) =
         if moving { (Reason::Creating, "members are being made or removed") } else { (Reason::AsExpected, "level") };
     draft.want(Type::Progressing, moving, reason, message);
@@ -188,9 +190,10 @@ fn why_below(draft: &Draft<'_>, missing: usize, made: usize) -> (Reason, String)
     match breaker(draft) {
         Breaker::Open { until } => (Reason::BackingOff, format!("the last sandboxes failed; next try at {until}")),
         Breaker::Broken => (Reason::InvalidSpec, "the provider refuses this spec; see Degraded".to_owned()),
-        Breaker::Closed | Breaker::Trying if missing > made && facts.members.len() + facts.hidden >= cap => {
-            (Reason::AtCapacity, format!("spec.limits.maxSandboxes ({cap}) is reached; raise it or wait for claims to end"))
-        }
+        Breaker::Closed | Breaker::Trying if missing > made && facts.members.len() + facts.hidden >= cap => (
+            Reason::AtCapacity,
+            format!("spec.limits.maxSandboxes ({cap}) is reached; raise it or wait for claims to end"),
+        ),
         Breaker::Closed | Breaker::Trying => (Reason::BelowTarget, "sandboxes are being made".to_owned()),
     }
 }

@@ -80,27 +80,41 @@ fn tell_degraded(draft: &mut Draft<'_>) {
     let failures = draft.status.failures.clone();
     let said = |prefix: &str| {
         let record = failures.as_ref();
-        let (reason, message) = record.map_or(("", ""), |record| (record.last_reason.as_str(), record.last_message.as_str()));
+        let (reason, message) =
+            record.map_or(("", ""), |record| (record.last_reason.as_str(), record.last_message.as_str()));
         format!("{prefix}: {reason}: {message}")
     };
     let blocked: Vec<String> = facts.blocked_slots.iter().take(5).map(|slot| slot.to_string()).collect();
     match breaker(draft) {
         Breaker::Broken => {
-            draft.want(Type::Degraded, true, Reason::InvalidSpec, said("the provider refuses this spec; edit the pool"));
+            draft.want(
+                Type::Degraded,
+                true,
+                Reason::InvalidSpec,
+                said("the provider refuses this spec; edit the pool"),
+            );
         }
         Breaker::Open { .. } | Breaker::Trying => {
             draft.want(Type::Degraded, true, Reason::BackingOff, said("the last sandbox failed"));
         }
         Breaker::Closed if facts.clock_skew > SKEW => {
-            let message = format!("the operator's clock is {} s from the API server's; set it", facts.clock_skew.as_secs() / 10 * 10);
+            let message = format!(
+                "the operator's clock is {} s from the API server's; set it",
+                facts.clock_skew.as_secs() / 10 * 10
+            );
             draft.want(Type::Degraded, true, Reason::ClockSkew, message);
         }
         Breaker::Closed if !blocked.is_empty() => {
             let message = format!("other objects have the names of slots {}; rename them", blocked.join(", "));
             draft.want(Type::Degraded, true, Reason::SlotBlocked, message);
         }
-        Breaker::Closed if facts.hidden > facts.hidden_slots.len() => {
-            draft.want(Type::Degraded, true, Reason::Undecodable, "a member does not fit its schema; see the operator's log");
+        Breaker::Closed if facts.undecodable > 0 => {
+            draft.want(
+                Type::Degraded,
+                true,
+                Reason::Undecodable,
+                "a member does not fit its schema; see the operator's log",
+            );
         }
         Breaker::Closed => draft.want(Type::Degraded, false, Reason::AsExpected, "nothing needs a person"),
     }

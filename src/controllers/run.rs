@@ -1,0 +1,185 @@
+//! Starts the operator: permissions, lease, caches, controllers; and stops it.
+
+mod start;
+
+use super::context::Context;
+use super::pokes::Pokes;
+use super::runtime::client::build_client;
+use super::runtime::clock::ServerClock;
+use super::runtime::election::Timings;
+use super::runtime::lease::{Leadership, unique_identity};
+use super::runtime::preflight;
+use super::runtime::ticks::Ticks;
+use super::sandbox::Guarded;
+use super::sandbox_pool::GuardedPool;
+use crate::failure::{Failure, chain};
+use crate::providers::Timing;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::readiness::{Check, Readiness};
+use crate::telemetry::server;
+use futures::StreamExt;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How the operator runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespace that it runs in.
+    pub namespace: String,
+    /// Only this namespace is watched; absent = all.
+    pub watch_namespace: Option<String>,
+    /// Name of the Lease.
+    pub lease_name: String,
+    /// How long a lease holds.
+    pub lease_duration: Duration,
+    /// Marks what it makes; absent = derived.
+    pub installation_id: Option<String>,
+    /// Where DigitalOcean's API is.
+    pub digitalocean_url: String,
+    /// Where metrics and readiness are served.
+    pub metrics_listen: SocketAddr,
+    /// Periods and limits.
+    pub timing: Timing,
+}
+
+/// Between two looks at the rate budgets for the metrics.
+const BUDGET_PERIOD: Duration = Duration::from_secs(5);
+
+/// Runs the operator until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When it cannot start, or its lease is lost.
+pub async fn run(settings: Settings) -> Result<ExitCode, Failure> {
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let (metrics, readiness) = (Metrics::new(), Readiness::new());
+    let listener = TcpListener::bind(settings.metrics_listen).await.map_err(|error| {
+        Failure::new(format!("--metrics-listen: cannot listen on {}: {error}", settings.metrics_listen))
+            .advice("another address, such as --metrics-listen 127.0.0.1:0")
+    })?;
+    tokio::spawn(server::serve(listener, metrics.clone(), readiness.clone(), stop.clone()));
+    tokio::select! {
+        result = lead(&settings, metrics, readiness, stop.clone()) => result,
+        () = stop.cancelled() => {
+            // The controllers end their passes; what waits for a lease or a CRD just ends.
+            tokio::time::sleep(Duration::ZERO).await;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+    tracing::info!("stopping");
+    stop.cancel();
+}
+
+/// Waits for the lease, then works until it is told to stop.
+async fn lead(
+    settings: &Settings,
+    metrics: Metrics,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> Result<ExitCode, Failure> {
+    let clock = ServerClock::new(Ticks::real());
+    let config = kube::Config::infer().await.map_err(|error| {
+        Failure::new(format!("no way to an API server: {}", chain(&error))).advice("set KUBECONFIG, or run in a Pod")
+    })?;
+    let client = build_client(config.clone(), "controller", &clock)?;
+    let (kinds, accesses) = start::needs(settings);
+    preflight::wait(&client, &readiness, &kinds, &accesses).await;
+    let timings = Timings::of(settings.lease_duration)
+        .check()
+        .map_err(|error| Failure::new(format!("--lease-duration: {error}")).advice("--lease-duration 15s"))?;
+    readiness.set("leader", Check::Standby("another operator leads".to_owned()));
+    let identity = unique_identity(&std::env::var("HOSTNAME").unwrap_or_else(|_| "sandbar".to_owned()));
+    // A client of its own: a busy one must not delay a renewal.
+    let lease_client = build_client(config, "lease", &clock)?;
+    let leadership =
+        Leadership::acquire(lease_client, &settings.namespace, &settings.lease_name, &identity, timings).await;
+    let lost = leadership.lost();
+    let parts = start::parts(settings, client, clock, leadership.handle(), metrics, &identity).await?;
+    let work = work(parts, readiness.clone(), stop.clone());
+    tokio::select! {
+        () = work => {
+            leadership.release().await;
+            Ok(ExitCode::SUCCESS)
+        }
+        () = lost => Err(Failure::new("the lease is lost; another operator leads or nobody could be asked").code(75)),
+    }
+}
+
+/// Runs the controllers until they are told to stop and have ended their passes.
+async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken) {
+    let start::Parts { context, sandboxes, pools } = parts;
+    forward(&context);
+    let synced = Arc::clone(&context);
+    tokio::spawn(async move {
+        for name in ["sandboxes", "sandboxpools"] {
+            readiness.set(&format!("store {name}"), Check::Missing("not read yet".to_owned()));
+        }
+        readiness.set("leader", Check::Ok);
+        // A store wakes one waiter only: these are the only ones.
+        let _ = synced.sandboxes.wait_until_ready().await;
+        readiness.set("store sandboxes", Check::Ok);
+        let _ = synced.pools.wait_until_ready().await;
+        readiness.set("store sandboxpools", Check::Ok);
+    });
+    let stopping = || stop.clone().cancelled_owned();
+    tokio::join!(
+        super::sandbox::wire(Arc::clone(&context), sandboxes, stopping()),
+        super::sandbox_pool::wire(Arc::clone(&context), pools, stopping()),
+    );
+}
+
+/// Carries news of the inventory and of the budgets to whom they concern.
+fn forward(context: &Arc<Context>) {
+    let (changes, listings) = (context.inventory.changes(), context.inventory.listings());
+    let poke = context.poke_sandbox.clone();
+    tokio::spawn(changes.for_each(move |change| {
+        poke.poke(&change.namespace, &change.name);
+        std::future::ready(())
+    }));
+    let pools = Arc::clone(context);
+    tokio::spawn(listings.for_each(move |account| {
+        poke_ending(&pools, &account.0);
+        std::future::ready(())
+    }));
+    let budgets = Arc::clone(context);
+    tokio::spawn(async move {
+        loop {
+            for (label, budget) in budgets.accounts.budgets() {
+                let left = budget.left();
+                budgets.metrics.budget("digitalocean", &label, "minute", left.minute.into());
+                budgets.metrics.budget("digitalocean", &label, "hour", left.hour.into());
+            }
+            tokio::time::sleep(BUDGET_PERIOD).await;
+        }
+    });
+}
+
+/// A pool on its way out waits for a listing of its account.
+fn poke_ending(context: &Context, account: &str) {
+    for guarded in context.pools.state() {
+        let Ok(pool) = &guarded.0 else { continue };
+        let here = pool.status.as_ref().and_then(|status| status.account.as_deref()) == Some(account);
+        if here && pool.metadata.deletion_timestamp.is_some() {
+            let metadata = &pool.metadata;
+            context
+                .poke_pool
+                .poke(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        }
+    }
+}
+
+type SandboxPokes = Pokes<Guarded>;
+type PoolPokes = Pokes<GuardedPool>;

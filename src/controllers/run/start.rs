@@ -1,0 +1,137 @@
+//! What the operator needs, and the parts that it is made of.
+
+use super::{PoolPokes, SandboxPokes, Settings};
+use crate::api::{GROUP, VERSION, short_hash};
+use crate::controllers::context::Context;
+use crate::controllers::index::PoolIndex;
+use crate::controllers::memory::Memory;
+use crate::controllers::probes::Probes;
+use crate::controllers::runtime::backoff::Backoff;
+use crate::controllers::runtime::clock::ServerClock;
+use crate::controllers::runtime::events::Publisher;
+use crate::controllers::runtime::follow_ups::FollowUps;
+use crate::controllers::runtime::gate::Gate;
+use crate::controllers::runtime::lease::LeaseHandle;
+use crate::controllers::runtime::preflight::{Access, Kind};
+use crate::controllers::runtime::ticks::Ticks;
+use crate::controllers::sandbox::{self, Guarded};
+use crate::controllers::sandbox_pool::memory::PoolMemory;
+use crate::controllers::sandbox_pool::{self, GuardedPool};
+use crate::failure::{Failure, chain};
+use crate::providers::accounts::{Accounts, Endpoints};
+use crate::providers::inventory::Inventory;
+use crate::telemetry::metrics::Metrics;
+use futures::Stream;
+use futures::stream::BoxStream;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::{ObjectRef, store};
+use kube::{Api, Client};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pokes of the same Sandbox are joined within this.
+const SANDBOX_SPACING: Duration = Duration::from_millis(10);
+/// Pokes of the same pool are joined within this.
+const POOL_SPACING: Duration = Duration::from_millis(100);
+
+/// Everything that runs.
+pub(super) struct Parts {
+    pub(super) context: Arc<Context>,
+    pub(super) sandboxes: sandbox::Wiring<BoxStream<'static, ObjectRef<Guarded>>>,
+    pub(super) pools: sandbox_pool::Wiring<BoxStream<'static, ObjectRef<GuardedPool>>>,
+}
+
+/// Kinds that must be served, and what must be allowed.
+pub(super) fn needs(settings: &Settings) -> (Vec<Kind>, Vec<Access>) {
+    let kind = |plural| Kind { group: GROUP, version: VERSION, plural };
+    let watched = settings.watch_namespace.as_deref();
+    let all = ["get", "list", "watch", "create", "update", "patch", "delete"];
+    let mut accesses = Vec::new();
+    for plural in ["sandboxes", "sandboxpools"] {
+        accesses.extend(Access::to(&all, GROUP, plural, watched));
+    }
+    accesses.extend(Access::to(&["update"], GROUP, "sandboxes/status", watched));
+    accesses.extend(Access::to(&["update"], GROUP, "sandboxpools/status", watched));
+    accesses.extend(Access::to(&["get", "create", "patch", "delete"], "", "secrets", watched));
+    let lease = ["get", "create", "update"];
+    accesses.extend(Access::to(&lease, "coordination.k8s.io", "leases", Some(&settings.namespace)));
+    (vec![kind("sandboxes"), kind("sandboxpools")], accesses)
+}
+
+/// Joins the parts.
+pub(super) async fn parts(
+    settings: &Settings,
+    client: Client,
+    clock: ServerClock,
+    lease: LeaseHandle,
+    metrics: Metrics,
+    identity: &str,
+) -> Result<Parts, Failure> {
+    let installation = installation(settings, &client).await?;
+    tracing::info!(installation, "starting");
+    let timing = settings.timing.clone();
+    let (poke_sandbox, sandbox_pokes) = SandboxPokes::new(SANDBOX_SPACING);
+    let (poke_pool, pool_pokes) = PoolPokes::new(POOL_SPACING);
+    let (sandboxes, sandbox_writer) = store();
+    let (pools, pool_writer) = store();
+    let probes = Probes::new(poke_sandbox.clone(), timing.probe_timeout, timing.replace_unreachable)
+        .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?;
+    let endpoints = Endpoints { digitalocean_url: settings.digitalocean_url.clone() };
+    let context = Arc::new(Context {
+        accounts: Accounts::new(client.clone(), endpoints, &timing),
+        inventory: Inventory::new(&installation, &timing),
+        events: Publisher::start(client.clone(), clock.clone(), identity),
+        gate: Gate::new(Ticks::real()),
+        backoff: Backoff::new(Ticks::real()),
+        follow_ups: FollowUps::standard(Ticks::real()),
+        memory: Memory::default(),
+        pool_memory: PoolMemory::default(),
+        index: PoolIndex::default(),
+        system_namespace: settings.namespace.clone(),
+        watched: settings.watch_namespace.clone(),
+        sandboxes: sandboxes.clone(),
+        pools: pools.clone(),
+        client: client.clone(),
+        clock,
+        installation,
+        lease,
+        timing,
+        probes,
+        metrics,
+        poke_sandbox,
+        poke_pool,
+    });
+    let api = scoped(settings, &client);
+    let sandboxes = sandbox::Wiring { api, writer: sandbox_writer, store: sandboxes, pokes: boxed(sandbox_pokes) };
+    let api = scoped(settings, &client);
+    let pools = sandbox_pool::Wiring { api, writer: pool_writer, store: pools, pokes: boxed(pool_pokes) };
+    Ok(Parts { context, sandboxes, pools })
+}
+
+fn boxed<T>(stream: impl Stream<Item = T> + Send + 'static) -> BoxStream<'static, T> {
+    Box::pin(stream)
+}
+
+fn scoped<K>(settings: &Settings, client: &Client) -> Api<K>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    match &settings.watch_namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The installation's id: derived from what cannot be lost, or given.
+async fn installation(settings: &Settings, client: &Client) -> Result<String, Failure> {
+    if let Some(id) = &settings.installation_id {
+        return Ok(id.clone());
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let cluster = namespaces.get("kube-system").await.map_err(|error| {
+        Failure::new(format!("cannot read namespace kube-system, whose UID is the cluster's: {}", chain(&error)))
+            .advice("--installation-id ID, or allow get of namespace kube-system")
+    })?;
+    let cluster = cluster.metadata.uid.unwrap_or_default();
+    Ok(short_hash(&[&cluster, &settings.namespace, &settings.lease_name], 20))
+}

@@ -1,0 +1,151 @@
+//! Does what a plan for one pool says: the status first, then the effects in
+//! their order. Decides nothing.
+
+mod members;
+mod secret;
+
+use super::plan::{Effect, Plan};
+use crate::api::{POOL_FINALIZER, SandboxPool, SandboxPoolStatus, StartKind};
+use crate::controllers::context::Context;
+use crate::controllers::runtime::events::EventKind;
+use crate::telemetry::metrics::ClaimOutcome;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use std::sync::Arc;
+
+/// A plan could not be carried out to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The lease does not allow a write any more.
+    #[error("no lease")]
+    NotLeading,
+    /// What the plan was made from is old; the next pass sees more.
+    #[error("{what} was changed in between")]
+    Conflict {
+        /// What was written.
+        what: &'static str,
+    },
+    /// The API server refused or did not answer.
+    #[error("{what}")]
+    Api {
+        /// What was to be written.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: kube::Error,
+    },
+}
+
+impl ApplyError {
+    fn api(what: &'static str) -> impl Fn(kube::Error) -> Self {
+        move |source| match &source {
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict { what },
+            _ => Self::Api { what, source },
+        }
+    }
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// The first write that failed.
+pub async fn apply(context: &Context, pool: &Arc<SandboxPool>, plan: Plan) -> Result<(), ApplyError> {
+    let Plan { status, effects, again: _ } = plan;
+    let mut current = Arc::clone(pool);
+    if let Some(status) = status {
+        current = write_status(context, &current, status).await?;
+    }
+    for effect in effects {
+        perform(context, &mut current, effect).await?;
+    }
+    Ok(())
+}
+
+async fn perform(context: &Context, current: &mut Arc<SandboxPool>, effect: Effect) -> Result<(), ApplyError> {
+    if !context.lease.is_leader() {
+        return Err(ApplyError::NotLeading);
+    }
+    match effect {
+        Effect::AddFinalizer => {
+            let mut finalizers = current.finalizers().to_vec();
+            finalizers.push(POOL_FINALIZER.to_owned());
+            patch_finalizers(context, current, finalizers).await
+        }
+        Effect::LiftFinalizer => {
+            let mut finalizers = current.finalizers().to_vec();
+            finalizers.retain(|finalizer| finalizer != POOL_FINALIZER);
+            patch_finalizers(context, current, finalizers).await
+        }
+        Effect::HoldSecret => secret::hold(context, current).await,
+        Effect::ReleaseSecret => secret::release(context, current).await,
+        Effect::CreateMember { slot, template } => members::create(context, current, slot, *template).await,
+        Effect::DeleteMember { name, uid, resource_version, reason } => {
+            members::delete(context, current, &name, uid, resource_version, reason).await
+        }
+        Effect::CountClaim { kind, waited } => {
+            let outcome = match kind {
+                StartKind::Warm => ClaimOutcome::Warm,
+                StartKind::Cold => ClaimOutcome::Cold,
+            };
+            context.metrics.claim(&current.namespace().unwrap_or_default(), &current.name_any(), outcome, waited);
+            Ok(())
+        }
+        Effect::Event { warning, reason, note } => {
+            let kind = if warning { EventKind::Warning } else { EventKind::Normal };
+            context.events.publish(&current.object_ref(&()), kind, reason, note);
+            Ok(())
+        }
+    }
+}
+
+fn pools(context: &Context, pool: &SandboxPool) -> Api<SandboxPool> {
+    Api::namespaced(context.client.clone(), &pool.namespace().unwrap_or_default())
+}
+
+fn wrote(context: &Context, written: &SandboxPool) {
+    if let (Some(uid), Some(version)) = (written.uid(), written.resource_version()) {
+        context.gate.wrote(&uid, &version);
+    }
+}
+
+async fn write_status(
+    context: &Context,
+    pool: &SandboxPool,
+    status: SandboxPoolStatus,
+) -> Result<Arc<SandboxPool>, ApplyError> {
+    if !context.lease.is_leader() {
+        return Err(ApplyError::NotLeading);
+    }
+    let mut next = pool.clone();
+    next.metadata.managed_fields = None;
+    next.status = Some(status);
+    let written = pools(context, pool)
+        .replace_status(&pool.name_any(), &PostParams::default(), &next)
+        .await
+        .map_err(ApplyError::api("the status"))?;
+    wrote(context, &written);
+    context.pool_memory.status_written(&pool.uid().unwrap_or_default());
+    Ok(Arc::new(written))
+}
+
+async fn patch_finalizers(
+    context: &Context,
+    current: &mut Arc<SandboxPool>,
+    finalizers: Vec<String>,
+) -> Result<(), ApplyError> {
+    let patch = json!({"metadata": {
+        "uid": current.uid(), "resourceVersion": current.resource_version(), "finalizers": finalizers,
+    }});
+    let answer =
+        pools(context, current).patch(&current.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
+    match answer {
+        Ok(written) => {
+            wrote(context, &written);
+            *current = Arc::new(written);
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(ApplyError::api("the finalizer")(error)),
+    }
+}

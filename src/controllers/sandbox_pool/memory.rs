@@ -1,0 +1,105 @@
+//! What this process remembers of its own writes for a pool, by pool UID.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A member that was made and is not seen by then has come and gone, or the watch is broken; in
+/// both cases its slot's name is what keeps the cap.
+const UNSEEN: Duration = Duration::from_secs(10);
+/// A slot whose name another object has is tried again after this.
+const BLOCKED: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+struct Entry {
+    unseen: BTreeMap<i32, (String, Instant)>,
+    blocked: BTreeMap<i32, Instant>,
+    empty_since: Option<Instant>,
+    status_written: Option<Instant>,
+}
+
+/// The memory of the process.
+#[derive(Debug, Default)]
+pub struct PoolMemory {
+    entries: Mutex<HashMap<String, Entry>>,
+    held_secrets: Mutex<HashSet<(String, String)>>,
+}
+
+impl PoolMemory {
+    /// A member was made in this slot.
+    pub fn made(&self, pool: &str, slot: i32, member: &str) {
+        self.with(pool, |entry| entry.unseen.insert(slot, (member.to_owned(), Instant::now())));
+    }
+
+    /// Slots of members that were made and are not among those seen.
+    pub fn unseen(&self, pool: &str, seen: &HashSet<&str>) -> BTreeSet<i32> {
+        self.with(pool, |entry| {
+            entry.unseen.retain(|_, (member, at)| !seen.contains(member.as_str()) && at.elapsed() < UNSEEN);
+            entry.unseen.keys().copied().collect()
+        })
+    }
+
+    /// The name of this slot is another object's.
+    pub fn blocked(&self, pool: &str, slot: i32) {
+        self.with(pool, |entry| entry.blocked.insert(slot, Instant::now()));
+    }
+
+    /// Slots whose name was found in use lately.
+    pub fn blocked_slots(&self, pool: &str) -> BTreeSet<i32> {
+        self.with(pool, |entry| {
+            entry.blocked.retain(|_, at| at.elapsed() < BLOCKED);
+            entry.blocked.keys().copied().collect()
+        })
+    }
+
+    /// Since when this process sees the pool without members; none while it has some.
+    pub fn empty_since(&self, pool: &str, empty: bool) -> Option<Instant> {
+        self.with(pool, |entry| {
+            if empty {
+                Some(*entry.empty_since.get_or_insert_with(Instant::now))
+            } else {
+                entry.empty_since.take().and(None)
+            }
+        })
+    }
+
+    /// The status was written.
+    pub fn status_written(&self, pool: &str) {
+        self.with(pool, |entry| entry.status_written = Some(Instant::now()));
+    }
+
+    /// How long ago that was.
+    pub fn status_written_ago(&self, pool: &str) -> Option<Duration> {
+        self.with(pool, |entry| entry.status_written.map(|at| at.elapsed()))
+    }
+
+    /// The in-use finalizer is on this Secret.
+    pub fn secret_held(&self, namespace: &str, name: &str, held: bool) {
+        let mut secrets = self.held_secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (namespace.to_owned(), name.to_owned());
+        if held {
+            secrets.insert(key)
+        } else {
+            secrets.remove(&key)
+        };
+    }
+
+    /// Whether this process saw the in-use finalizer on this Secret.
+    pub fn is_secret_held(&self, namespace: &str, name: &str) -> bool {
+        let secrets = self.held_secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.contains(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Forgets a pool that no longer exists.
+    pub fn forget(&self, pool: &str) {
+        self.lock().remove(pool);
+    }
+
+    fn with<R>(&self, pool: &str, change: impl FnOnce(&mut Entry) -> R) -> R {
+        change(self.lock().entry(pool.to_owned()).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,101 @@
+//! The SandboxPool controller: holds the level, never above the cap, and ends
+//! only when nothing is left. observe → plan → apply.
+
+pub mod apply;
+pub mod facts;
+pub mod memory;
+pub mod observe;
+pub mod plan;
+mod watch;
+
+pub use watch::{Wiring, wire};
+
+use super::context::Context;
+use crate::api::{SandboxPool, SandboxPoolStatus};
+use crate::providers::accounts::Connection;
+use crate::telemetry::metrics::{PoolCounts, ReconcileOutcome};
+use apply::ApplyError;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A pool as the watch gives it: one that cannot be read still counts.
+pub type GuardedPool = DeserializeGuard<SandboxPool>;
+
+/// Without any event a pool is looked at this often, as a net under the nets.
+const LOOK_ANYWAY: Duration = Duration::from_secs(300);
+/// A view that does not show our own last write is not worth a plan.
+const STALE_PAUSE: Duration = Duration::from_millis(25);
+const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One pass over one pool. Never fails: an error is a pause and a log line.
+///
+/// # Errors
+/// None; the type is what a controller takes.
+pub async fn reconcile(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Result<Action, std::convert::Infallible> {
+    let pool = match &guarded.0 {
+        Ok(pool) => Arc::new(pool.clone()),
+        Err(undecodable) => {
+            tracing::warn!(
+                namespace = undecodable.metadata.namespace,
+                name = undecodable.metadata.name,
+                error = undecodable.error,
+                "this pool does not fit the schema; its members are left as they are"
+            );
+            return Ok(Action::requeue(LOOK_ANYWAY));
+        }
+    };
+    let uid = pool.uid().unwrap_or_default();
+    if context.gate.is_stale(&uid, &pool.resource_version().unwrap_or_default()) {
+        return Ok(Action::requeue(STALE_PAUSE));
+    }
+    let began = Instant::now();
+    let (observed, connection) = observe::observe(&context, &pool).await;
+    let plan = plan::plan(&observed);
+    let again = plan.again;
+    let shown = plan.status.clone().or_else(|| pool.status.clone()).unwrap_or_default();
+    let result = apply::apply(&context, &pool, plan).await;
+    show(&context, &pool, &shown, connection.as_ref()).await;
+    let (outcome, pause) = match result {
+        Ok(()) => {
+            context.backoff.succeeded(&uid);
+            (ReconcileOutcome::Completed, again.unwrap_or(LOOK_ANYWAY).min(LOOK_ANYWAY))
+        }
+        Err(ApplyError::Conflict { what }) => {
+            tracing::debug!(pool = %pool.name_any(), what, "changed in between; looking again");
+            (ReconcileOutcome::Waiting, CONFLICT_PAUSE)
+        }
+        Err(error) => {
+            let pause = context.backoff.failed(&uid);
+            tracing::warn!(
+                namespace = pool.namespace(), pool = %pool.name_any(), error = crate::failure::chain(&error), ?pause,
+                "pass failed"
+            );
+            (ReconcileOutcome::Failed, pause)
+        }
+    };
+    context.metrics.reconcile("sandbox_pool", outcome, began.elapsed());
+    Ok(Action::requeue(pause))
+}
+
+/// Shows the pool in the metrics.
+async fn show(context: &Context, pool: &SandboxPool, status: &SandboxPoolStatus, connection: Option<&Connection>) {
+    let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
+    let count = |number: i32| u32::try_from(number).unwrap_or_default();
+    let counts = PoolCounts {
+        warm: count(status.warm),
+        creating: count(status.creating),
+        claimed: count(status.claimed),
+        failed: count(status.failed),
+        total: count(status.total),
+        desired_warm: count(status.desired_warm),
+    };
+    context.metrics.pool(&namespace, &name, counts);
+    let (Some(connection), Some(provider)) = (connection, &pool.spec.provider.digital_ocean) else { return };
+    // Without a price nothing is shown: a wrong one would be worse.
+    if let Ok(usd_per_second) = connection.provider.usd_per_second(&provider.size).await {
+        context.metrics.pool_cost(&namespace, &name, f64::from(status.total) * usd_per_second * 3600.0);
+    }
+}

@@ -1,0 +1,149 @@
+//! Reads everything that a plan for one pool needs.
+
+use super::facts::{Failure, Member, Observed};
+use crate::api::{Phase, Sandbox, SandboxPool};
+use crate::controllers::context::Context;
+use crate::controllers::index::readable;
+use crate::controllers::sandbox::Guarded;
+use crate::controllers::sandbox::facts::ProviderFact;
+use crate::controllers::sandbox::observe::queue;
+use crate::providers::accounts::Connection;
+use crate::providers::inventory::Urgency;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Observes one pool, and gives the way to its provider where it is open. Reads caches and the
+/// credentials only: what is written upon it is guarded by names and versions.
+pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, Option<Connection>) {
+    let namespace = pool.namespace().unwrap_or_default();
+    let (name, uid) = (pool.name_any(), pool.uid().unwrap_or_default());
+    let (provider, connection) = connect(context, pool, &namespace).await;
+    let all = context.index.sandboxes(&context.sandboxes, &namespace, &name);
+    let bound: HashSet<&str> = readable(&all).filter_map(binding).collect();
+    let members: Vec<Member> = readable(&all).filter_map(|sandbox| member(sandbox, &bound)).collect();
+    let unreadable: Vec<&Arc<Guarded>> = all.iter().filter(|guarded| guarded.0.is_err()).collect();
+    let seen: HashSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    let mut hidden_slots = context.pool_memory.unseen(&uid, &seen);
+    let unseen = hidden_slots.len();
+    hidden_slots.extend(unreadable.iter().filter_map(|guarded| slot_of(&name, &guarded.name_any())));
+    let hidden = unseen + unreadable.len();
+    let empty = members.is_empty() && hidden == 0;
+    let proved_empty = proved_empty(context, &uid, empty, pool, connection.as_ref());
+    let secret_held = pool.spec.provider.credentials_ref().is_some_and(|secret| {
+        context.pool_memory.is_secret_held(secret.namespace.as_deref().unwrap_or(&namespace), &secret.name)
+    });
+    let observed = Observed {
+        now: context.clock.now(),
+        queue: queue(readable(&all)).iter().filter_map(|request| made(request)).collect(),
+        blocked_slots: blocked(context, pool, &namespace, &members, &hidden_slots),
+        undecodable: unreadable.len(),
+        status_written_ago: context.pool_memory.status_written_ago(&uid),
+        clock_skew: context.clock.skew().unsigned_abs(),
+        pool: Arc::clone(pool),
+        members,
+        hidden,
+        hidden_slots,
+        provider,
+        secret_held,
+        proved_empty,
+    };
+    (observed, connection)
+}
+
+async fn connect(context: &Context, pool: &SandboxPool, namespace: &str) -> (ProviderFact, Option<Connection>) {
+    match context.accounts.resolve(namespace, &pool.spec.provider).await {
+        Ok(connection) => (ProviderFact::Open { account: connection.account.clone() }, Some(connection)),
+        Err(error) => (ProviderFact::Shut { reason: error.reason(), message: error.to_string() }, None),
+    }
+}
+
+fn made(sandbox: &Sandbox) -> Option<jiff::Timestamp> {
+    sandbox.metadata.creation_timestamp.as_ref().map(|time| time.0)
+}
+
+fn binding(sandbox: &Sandbox) -> Option<&str> {
+    let live = !sandbox.is_member() && sandbox.phase() != Phase::Ended && !sandbox.is_deleting();
+    sandbox.status.as_ref().filter(|_| live)?.bound_to.as_ref().map(|bound| bound.uid.as_str())
+}
+
+fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
+    let slot = sandbox.spec.slot?;
+    let status = sandbox.status.clone().unwrap_or_default();
+    let instance = status.instance.as_ref();
+    let uid = sandbox.uid()?;
+    let time = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| time.as_ref().map(|time| time.0);
+    let failure = (status.phase == Some(Phase::Failed)).then(|| {
+        let attempt = instance.and_then(|instance| instance.failure.as_ref());
+        Failure {
+            reason: status.reason.clone().unwrap_or_default(),
+            message: attempt.map(|failure| failure.message.clone()).unwrap_or_default(),
+            time: time(&status.ended_at).or_else(|| made(sandbox)).unwrap_or_default(),
+            terminal: attempt.is_some_and(|failure| failure.terminal),
+        }
+    });
+    Some(Member {
+        name: sandbox.name_any(),
+        bound: bound.contains(uid.as_str()),
+        uid,
+        resource_version: sandbox.resource_version().unwrap_or_default(),
+        slot,
+        phase: sandbox.phase(),
+        claimed: sandbox.spec.claim.is_some(),
+        deleting: sandbox.is_deleting(),
+        created: made(sandbox),
+        ready_at: instance.and_then(|instance| time(&instance.ready_at)),
+        requested_at: instance.map(|instance| instance.requested_at.0),
+        claimed_at: time(&status.claimed_at),
+        expires_at: time(&status.expires_at),
+        start_kind: status.start_kind,
+        generation: sandbox.spec.template.as_ref().map(|template| template.pool_generation).unwrap_or_default(),
+        failure,
+    })
+}
+
+fn slot_of(pool: &str, name: &str) -> Option<i32> {
+    name.strip_prefix(pool)?.strip_prefix('-')?.parse().ok()
+}
+
+/// Slots whose name an object has that is no member of this pool.
+fn blocked(
+    context: &Context,
+    pool: &SandboxPool,
+    namespace: &str,
+    members: &[Member],
+    hidden: &BTreeSet<i32>,
+) -> BTreeSet<i32> {
+    let used: HashSet<i32> = members.iter().map(|member| member.slot).chain(hidden.iter().copied()).collect();
+    let taken = |slot: &i32| {
+        let name = format!("{}-{slot}", pool.name_any());
+        context.sandboxes.get(&ObjectRef::new(&name).within(namespace)).is_some()
+    };
+    let mut blocked = context.pool_memory.blocked_slots(&pool.uid().unwrap_or_default());
+    blocked.extend((0..pool.spec.limits.max_sandboxes).filter(|slot| !used.contains(slot)).filter(taken));
+    blocked
+}
+
+/// Whether a complete listing, begun after the last member went, shows nothing of this pool.
+fn proved_empty(
+    context: &Context,
+    uid: &str,
+    empty: bool,
+    pool: &SandboxPool,
+    connection: Option<&Connection>,
+) -> bool {
+    let since = context.pool_memory.empty_since(uid, empty);
+    let Some(connection) = connection else { return false };
+    let ending = pool.metadata.deletion_timestamp.is_some();
+    let urgency = if ending && empty { Urgency::InFlight } else { Urgency::Level };
+    context.inventory.want(&connection.account, Arc::clone(&connection.provider), urgency);
+    let Some((since, view)) = since.zip(context.inventory.view(&connection.account)) else { return false };
+    ending && view.listing.began > since + Duration::ZERO && view.with_pool_uid(uid).next().is_none()
+}
+
+/// Names of the requests that wait for a member.
+pub(super) fn waiting(all: &[Arc<Guarded>]) -> Vec<String> {
+    queue(readable(all)).into_iter().map(ResourceExt::name_any).collect()
+}
