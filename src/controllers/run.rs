@@ -4,11 +4,11 @@ mod start;
 
 use super::context::Context;
 use super::pokes::Pokes;
-use super::runtime::client::build_client;
+use super::runtime::client::{build_client, build_fenced_client};
 use super::runtime::clock::ServerClock;
 use super::runtime::election::Timings;
 use super::runtime::lease::{Leadership, unique_identity};
-use super::runtime::preflight;
+use super::runtime::preflight::{self, Needs};
 use super::runtime::ticks::Ticks;
 use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How the operator runs.
@@ -63,13 +64,19 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Failure> {
             .advice("another address, such as --metrics-listen 127.0.0.1:0")
     })?;
     tokio::spawn(server::serve(listener, metrics.clone(), readiness.clone(), stop.clone()));
+    let (begin, working) = watch::channel(false);
     tokio::select! {
-        result = lead(&settings, metrics, readiness, stop.clone()) => result,
-        () = stop.cancelled() => {
-            // The controllers end their passes; what waits for a lease or a CRD just ends.
-            tokio::time::sleep(Duration::ZERO).await;
-            Ok(ExitCode::SUCCESS)
-        }
+        result = lead(&settings, metrics, readiness, stop.clone(), begin) => result,
+        // What waits for a lease or a CRD just ends; what works ends its passes and gives the lease back.
+        () = give_up_waiting(stop, working) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Resolves when the process is told to stop while it does not work yet.
+async fn give_up_waiting(stop: CancellationToken, working: watch::Receiver<bool>) {
+    stop.cancelled().await;
+    if *working.borrow() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -89,25 +96,28 @@ async fn lead(
     metrics: Metrics,
     readiness: Readiness,
     stop: CancellationToken,
+    begin: watch::Sender<bool>,
 ) -> Result<ExitCode, Failure> {
     let clock = ServerClock::new(Ticks::real());
     let config = kube::Config::infer().await.map_err(|error| {
         Failure::new(format!("no way to an API server: {}", chain(&error))).advice("set KUBECONFIG, or run in a Pod")
     })?;
-    let client = build_client(config.clone(), "controller", &clock)?;
-    let (kinds, accesses) = start::needs(settings);
-    preflight::wait(&client, &readiness, &kinds, &accesses).await;
+    // A client of its own: a busy one must not delay a renewal.
+    let lease_client = build_client(config.clone(), "lease", &clock)?;
+    let needs = Needs::of_operator(&settings.namespace, settings.watch_namespace.as_deref());
+    preflight::wait(&lease_client, &readiness, &needs).await;
     let timings = Timings::of(settings.lease_duration)
         .check()
         .map_err(|error| Failure::new(format!("--lease-duration: {error}")).advice("--lease-duration 15s"))?;
     readiness.set("leader", Check::Standby("another operator leads".to_owned()));
     let identity = unique_identity(&std::env::var("HOSTNAME").unwrap_or_else(|_| "sandbar".to_owned()));
-    // A client of its own: a busy one must not delay a renewal.
-    let lease_client = build_client(config, "lease", &clock)?;
     let leadership =
         Leadership::acquire(lease_client, &settings.namespace, &settings.lease_name, &identity, timings).await;
     let lost = leadership.lost();
+    let client = build_fenced_client(config, "controller", &clock, leadership.handle())?;
     let parts = start::parts(settings, client, clock, leadership.handle(), metrics, &identity).await?;
+    // Nobody listens any more once the process is stopping.
+    let _ = begin.send(true);
     let work = work(parts, readiness.clone(), stop.clone());
     tokio::select! {
         () = work => {

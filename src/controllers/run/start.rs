@@ -1,7 +1,7 @@
-//! What the operator needs, and the parts that it is made of.
+//! The parts that the operator is made of.
 
 use super::{PoolPokes, SandboxPokes, Settings};
-use crate::api::{GROUP, VERSION, short_hash};
+use crate::api::short_hash;
 use crate::controllers::context::Context;
 use crate::controllers::index::PoolIndex;
 use crate::controllers::memory::Memory;
@@ -12,7 +12,6 @@ use crate::controllers::runtime::events::Publisher;
 use crate::controllers::runtime::follow_ups::FollowUps;
 use crate::controllers::runtime::gate::Gate;
 use crate::controllers::runtime::lease::LeaseHandle;
-use crate::controllers::runtime::preflight::{Access, Kind};
 use crate::controllers::runtime::ticks::Ticks;
 use crate::controllers::sandbox::{self, Guarded};
 use crate::controllers::sandbox_pool::memory::PoolMemory;
@@ -39,23 +38,6 @@ pub(super) struct Parts {
     pub(super) context: Arc<Context>,
     pub(super) sandboxes: sandbox::Wiring<BoxStream<'static, ObjectRef<Guarded>>>,
     pub(super) pools: sandbox_pool::Wiring<BoxStream<'static, ObjectRef<GuardedPool>>>,
-}
-
-/// Kinds that must be served, and what must be allowed.
-pub(super) fn needs(settings: &Settings) -> (Vec<Kind>, Vec<Access>) {
-    let kind = |plural| Kind { group: GROUP, version: VERSION, plural };
-    let watched = settings.watch_namespace.as_deref();
-    let all = ["get", "list", "watch", "create", "update", "patch", "delete"];
-    let mut accesses = Vec::new();
-    for plural in ["sandboxes", "sandboxpools"] {
-        accesses.extend(Access::to(&all, GROUP, plural, watched));
-    }
-    accesses.extend(Access::to(&["update"], GROUP, "sandboxes/status", watched));
-    accesses.extend(Access::to(&["update"], GROUP, "sandboxpools/status", watched));
-    accesses.extend(Access::to(&["get", "create", "patch", "delete"], "", "secrets", watched));
-    let lease = ["get", "create", "update"];
-    accesses.extend(Access::to(&lease, "coordination.k8s.io", "leases", Some(&settings.namespace)));
-    (vec![kind("sandboxes"), kind("sandboxpools")], accesses)
 }
 
 /// Joins the parts.
