@@ -60,9 +60,9 @@ mod tests {
     use crate::api::SandboxPool;
     use futures::StreamExt;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_hundred_pokes_at_once_are_one_look() {
-        let (pokes, stream) = Pokes::<SandboxPool>::new(Duration::from_millis(100));
+        let (pokes, stream) = Pokes::<SandboxPool>::new(Duration::from_millis(20));
         let mut stream = Box::pin(stream);
         (0..100).for_each(|_| pokes.poke("ns", "pool"));
         assert_eq!(stream.next().await.map(|poked| poked.name), Some("pool".to_owned()));

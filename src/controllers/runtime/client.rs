@@ -5,6 +5,7 @@
 //! come back by themselves ([`super::backoff`]), watches too.
 
 use super::clock::ServerClock;
+use super::lease::LeaseHandle;
 use crate::failpoints;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -28,6 +29,13 @@ pub struct RequestTimeout {
     timeout: Duration,
 }
 
+/// The request was not sent: this process does not hold the Lease.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} is not sent: this process does not lead")]
+pub struct NotLeader {
+    what: String,
+}
+
 /// A client whose requests tell who sends them, teach `clock` the API
 /// server's time, end within [`REQUEST_TIMEOUT`] unless they are watches, are
 /// never repeated, and pass a crash point if they change something (writes of
@@ -36,14 +44,32 @@ pub struct RequestTimeout {
 ///
 /// # Errors
 /// When the configuration's TLS or credentials cannot be used.
-pub fn build_client(mut config: Config, component: &str, clock: &ServerClock) -> kube::Result<Client> {
+pub fn build_client(config: Config, component: &str, clock: &ServerClock) -> kube::Result<Client> {
+    build(config, component, OutboundLayer::new(clock.clone()))
+}
+
+/// The same for what only a leader may do: writes (Leases, Events and access
+/// reviews apart) are sent only while `fence` is open, and end with it.
+///
+/// # Errors
+/// When the configuration's TLS or credentials cannot be used.
+pub fn build_fenced_client(
+    config: Config,
+    component: &str,
+    clock: &ServerClock,
+    fence: LeaseHandle,
+) -> kube::Result<Client> {
+    build(config, component, OutboundLayer::new(clock.clone()).fence(fence))
+}
+
+fn build(mut config: Config, component: &str, layer: OutboundLayer) -> kube::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let agent = format!("sandbar/{} ({component})", env!("CARGO_PKG_VERSION"));
     if let Ok(agent) = HeaderValue::from_str(&agent) {
         config.headers.push((header::USER_AGENT, agent));
     }
-    Ok(ClientBuilder::try_from(config)?.with_layer(&OutboundLayer::new(clock.clone())).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
 }
 
 /// Wraps the service that carries requests; see [`build_client`].
@@ -51,12 +77,13 @@ pub fn build_client(mut config: Config, component: &str, clock: &ServerClock) ->
 pub struct OutboundLayer {
     clock: ServerClock,
     timeout: Duration,
+    fence: Option<LeaseHandle>,
 }
 
 impl OutboundLayer {
     /// A layer that teaches this clock, with [`REQUEST_TIMEOUT`].
     pub fn new(clock: ServerClock) -> Self {
-        Self { clock, timeout: REQUEST_TIMEOUT }
+        Self { clock, timeout: REQUEST_TIMEOUT, fence: None }
     }
 
     /// The same with another time limit for everything but watches.
@@ -65,13 +92,20 @@ impl OutboundLayer {
         self.timeout = timeout;
         self
     }
+
+    /// Lets writes pass only while this fence is open.
+    #[must_use]
+    pub fn fence(mut self, fence: LeaseHandle) -> Self {
+        self.fence = Some(fence);
+        self
+    }
 }
 
 impl<S> Layer<S> for OutboundLayer {
     type Service = Outbound<S>;
 
     fn layer(&self, inner: S) -> Outbound<S> {
-        Outbound { inner, clock: self.clock.clone(), timeout: self.timeout }
+        Outbound { inner, layer: self.clone() }
     }
 }
 
@@ -79,8 +113,7 @@ impl<S> Layer<S> for OutboundLayer {
 #[derive(Clone, Debug)]
 pub struct Outbound<S> {
     inner: S,
-    clock: ServerClock,
-    timeout: Duration,
+    layer: OutboundLayer,
 }
 
 impl<S, B> Service<Request<Body>> for Outbound<S>
@@ -101,9 +134,15 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let what = format!("{} {}", request.method(), request.uri().path());
-        let call = changes_something(&request).then(|| failpoints::before(&what));
-        let watch = is_watch(&request);
-        let (clock, timeout) = (self.clock.clone(), self.timeout);
+        let (writes, watch) = (changes_something(&request), is_watch(&request));
+        let OutboundLayer { clock, mut timeout, fence } = self.layer.clone();
+        if let Some(fence) = fence.filter(|_| writes) {
+            timeout = timeout.min(fence.valid_for());
+            if timeout.is_zero() {
+                return Box::pin(std::future::ready(Err(NotLeader { what }.into())));
+            }
+        }
+        let call = writes.then(|| failpoints::before(&what));
         let sent = clock.ticks().now();
         let answer = self.inner.call(request);
         Box::pin(async move {

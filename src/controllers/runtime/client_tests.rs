@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use jiff::SignedDuration;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams, WatchParams};
 use std::sync::{Arc, Mutex};
@@ -66,6 +67,31 @@ async fn a_watch_has_no_time_limit() {
     assert!(
         matches!(first, kube::api::WatchEvent::Added(ConfigMap { metadata, .. }) if metadata.name.as_deref() == Some("a"))
     );
+}
+
+#[tokio::test]
+async fn without_the_lease_nothing_is_written_and_everything_is_read_s15() {
+    let asked: Arc<Mutex<Vec<Method>>> = Arc::default();
+    let service = tower::service_fn({
+        let asked = asked.clone();
+        move |request: Request<Body>| {
+            asked.lock().unwrap().push(request.method().clone());
+            std::future::ready(Ok::<_, BoxError>(Response::new(Full::new(Bytes::from_static(b"{}")))))
+        }
+    });
+    let (ticks, fence) = (Ticks::manual(), LeaseHandle::unfenced());
+    let layer = OutboundLayer::new(ServerClock::new(ticks)).fence(fence.clone());
+    let client = ClientBuilder::new(service, "default").with_layer(&layer).build();
+    let (maps, leases): (Api<ConfigMap>, Api<Lease>) =
+        (Api::namespaced(client.clone(), "n"), Api::namespaced(client, "n"));
+    maps.create(&PostParams::default(), &ConfigMap::default()).await.expect("the fence is open");
+    fence.close();
+    let error = maps.create(&PostParams::default(), &ConfigMap::default()).await.expect_err("the fence is closed");
+    let text = crate::failure::chain(&error);
+    assert!(text.contains("POST /api/v1/namespaces/n/configmaps is not sent: this process does not lead"), "{text}");
+    maps.get("a").await.expect("reads pass");
+    leases.create(&PostParams::default(), &Lease::default()).await.expect("the Lease itself passes");
+    assert_eq!(*asked.lock().unwrap(), [Method::POST, Method::GET, Method::POST]);
 }
 
 #[test]

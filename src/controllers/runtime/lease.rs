@@ -46,6 +46,12 @@ impl LeaseHandle {
         !self.valid_for().is_zero()
     }
 
+    /// Closes the fence for all clones, until the lease is renewed: for a
+    /// process that stops its work before it lets go.
+    pub fn close(&self) {
+        self.set(None);
+    }
+
     fn set(&self, until: Option<Duration>) {
         let micros = until.map_or(0, |until| u64::try_from(until.as_micros()).unwrap_or(u64::MAX));
         self.until.store(micros, Ordering::SeqCst);
