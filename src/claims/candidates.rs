@@ -28,3 +28,7 @@ pub fn in_order<'a, S: Borrow<Sandbox>>(sandboxes: &'a [S], id: &str) -> Vec<&'a
     candidates.sort_by_cached_key(|each| short_hash(&[id, each.metadata.uid.as_deref().unwrap_or_default()], 26));
     candidates
 }
+
+#[cfg(test)]
+#[path = "candidates_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! What a person types: `sandbar claim`, `release`, `extend`, `ls`.
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `exec`, `cp`, `orphans`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
@@ -6,10 +6,15 @@ mod advice;
 mod claim;
 mod cluster;
 mod completions;
+mod cp;
+mod entry;
+mod exec;
 mod extend;
 mod ls;
+mod orphans;
 mod output;
 mod release;
+mod remote;
 mod waiting;
 
 use crate::failure::Failure;
@@ -26,6 +31,12 @@ pub enum Command {
     Extend(extend::Args),
     /// Show pools and runs
     Ls(ls::Args),
+    /// Run a command in a sandbox
+    Exec(exec::Args),
+    /// Copy files and folders into a sandbox or out of it
+    Cp(cp::Args),
+    /// Show, and approve the deletion of, instances whose Sandbox is gone
+    Orphans(orphans::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -40,6 +51,9 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Release(args) => release::run(args).await,
         Command::Extend(args) => extend::run(args).await,
         Command::Ls(args) => ls::run(args).await,
+        Command::Exec(args) => exec::run(args).await,
+        Command::Cp(args) => cp::run(args).await,
+        Command::Orphans(args) => orphans::run(args).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -47,14 +47,6 @@ pub enum RequestError {
         /// The id.
         id: String,
     },
-    /// There is no such pool.
-    #[error("pool {pool} does not exist in namespace {namespace}")]
-    PoolNotFound {
-        /// The pool.
-        pool: String,
-        /// Where it was looked for.
-        namespace: String,
-    },
     /// The API server cannot be used, or a rule said no.
     #[error(transparent)]
     Api(#[from] Fault),
@@ -62,6 +54,8 @@ pub enum RequestError {
 
 impl Claims {
     /// Makes the request, or finds it: asking again for the same changes nothing.
+    ///
+    /// A pool that does not exist yet is no error: the request waits for it.
     ///
     /// It is the same if pool, id and holder are, and if it does not ask for more time than the first.
     ///
@@ -131,3 +125,7 @@ impl RequestWish {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -158,7 +158,11 @@ impl Claims {
         Ok(list)
     }
 
-    pub(super) async fn pool_exists(&self, pool: &str) -> Result<(), ClaimError> {
+    /// Whether there is such a pool.
+    ///
+    /// # Errors
+    /// [`ClaimError::PoolNotFound`], or that the API server cannot be used.
+    pub async fn pool_exists(&self, pool: &str) -> Result<(), ClaimError> {
         match patiently(|| self.pools.get_metadata(pool)).await {
             Ok(_) => Ok(()),
             Err(Fault::NotFound(_)) => {
@@ -275,3 +279,7 @@ impl Attempt<'_> {
 fn name(sandbox: &Sandbox) -> String {
     sandbox.metadata.name.clone().unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "take_tests.rs"]
+mod tests;

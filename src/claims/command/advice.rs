@@ -68,7 +68,6 @@ impl From<RequestError> for Failure {
         match error {
             RequestError::Api(fault) => fault.into(),
             RequestError::Conflict { .. } | RequestError::Deleting { .. } => failure.advice("use another --id"),
-            RequestError::PoolNotFound { .. } => failure.advice(NO_POOL),
             RequestError::BadId(_) => failure,
         }
     }

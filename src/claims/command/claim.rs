@@ -3,6 +3,7 @@
 use super::cluster::ClusterArgs;
 use super::output::{Format, OutputArgs, from_now, print};
 use super::waiting::Waiting;
+use crate::agent::client::{AgentError, probe};
 use crate::api::{Sandbox, Span};
 use crate::claims::{ClaimError, ClaimWish, Claims, RequestWish, WaitError, fresh_id};
 use crate::failure::Failure;
@@ -31,6 +32,9 @@ pub struct Args {
     /// Do not wait: fail if none is warm; with --id leave the request in the queue
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
+    /// Do not ask the sandbox whether it answers: for machines that cannot reach it
+    #[arg(long)]
+    no_probe: bool,
     /// Tell how it went
     #[arg(short, long)]
     verbose: bool,
@@ -39,6 +43,9 @@ pub struct Args {
     #[command(flatten)]
     cluster: ClusterArgs,
 }
+
+/// Sandboxes that are tried after a first one that does not answer.
+const REPLACEMENTS: u32 = 2;
 
 /// What was got, and what it took.
 struct Got {
@@ -53,21 +60,47 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let claims = args.cluster.connect().await?.claims();
     let got = match args.id.clone() {
-        Some(id) => by_request(&args, &claims, id, 0).await?,
+        Some(id) => {
+            claims.pool_exists(&args.pool).await?;
+            by_request(&args, &claims, id, 0).await?
+        }
         None => direct(&args, &claims).await?,
     };
     report(&args, &got, started)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Takes a warm one. One that does not answer is given back, and another one is taken under a new id.
 async fn direct(args: &Args, claims: &Claims) -> Result<Got, Failure> {
-    let id = fresh_id();
-    let wish = ClaimWish { holder: args.holder.clone(), ttl: args.ttl, id: Some(id.clone()) };
-    match claims.claim_warm(&args.pool, &wish).await {
-        Ok(claimed) => Ok(Got { id: claimed.id, sandbox: claimed.sandbox, writes: claimed.writes, ready: true }),
-        // A waiter is always an object: it keeps its place, and can be seen and ended by others.
-        Err(ClaimError::NoneWarm { .. }) if !args.no_wait => by_request(args, claims, id, 0).await,
-        Err(error) => Err(error.into()),
+    let mut writes = 0;
+    for _ in 0..=REPLACEMENTS {
+        let id = fresh_id();
+        let wish = ClaimWish { holder: args.holder.clone(), ttl: args.ttl, id: Some(id.clone()) };
+        let claimed = match claims.claim_warm(&args.pool, &wish).await {
+            // A waiter is always an object: it keeps its place, and can be seen and ended by others.
+            Err(ClaimError::NoneWarm { .. }) if !args.no_wait => return by_request(args, claims, id, writes).await,
+            claimed => claimed?,
+        };
+        writes += claimed.writes;
+        let Err(why) = answers(args, &claimed.sandbox).await else {
+            return Ok(Got { id, sandbox: claimed.sandbox, writes, ready: true });
+        };
+        eprintln!("sandbox {} does not answer ({why}); giving it back", claimed.sandbox.name_any());
+        claims.release(&id).await?;
+        writes += 1;
+    }
+    Err(Failure::new(format!("{} sandboxes of pool {} in a row do not answer", REPLACEMENTS + 1, args.pool))
+        .advice("see whether this machine can reach their URLs; --no-probe claims without asking"))
+}
+
+/// Asks the agent, once more after a silence: the first connection to an address may be slow.
+async fn answers(args: &Args, sandbox: &Sandbox) -> Result<(), AgentError> {
+    let url = sandbox.status.as_ref().and_then(|status| status.url.as_deref());
+    let (Some(url), false) = (url, args.no_probe) else { return Ok(()) };
+    let http = reqwest::Client::new();
+    match probe(&http, url).await {
+        Ok(()) => Ok(()),
+        Err(_) => probe(&http, url).await,
     }
 }
 

@@ -4,7 +4,7 @@ use super::cluster::ClusterArgs;
 use super::output::{Format, OutputArgs, from_now, print, show, table};
 use crate::api::conditions::Type;
 use crate::api::{Sandbox, SandboxPool};
-use crate::claims::Fault;
+use crate::claims::fault::patiently;
 use crate::failure::Failure;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         (Api::namespaced(cluster.client.clone(), namespace), Api::namespaced(cluster.client.clone(), namespace))
     };
     let all = ListParams::default();
-    let (pools, sandboxes) = tokio::try_join!(pools.list(&all), sandboxes.list(&all)).map_err(Fault::from)?;
+    let (pools, sandboxes) = tokio::try_join!(patiently(|| pools.list(&all)), patiently(|| sandboxes.list(&all)))?;
     let listing = Listing { pools: pools.iter().map(pool_row).collect(), runs: run_rows(&sandboxes.items) };
     match args.output.output {
         Format::Json => print(&listing, false)?,

@@ -1,0 +1,60 @@
+//! The way into a sandbox: the run's member, its address, its token.
+
+use super::cluster::ClusterArgs;
+use crate::agent::client::{AgentClient, AgentError};
+use crate::api::{AGENT_TOKEN_KEY, Sandbox, agent_secret_name};
+use crate::claims::Fault;
+use crate::claims::fault::patiently;
+use crate::failure::Failure;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+
+/// A client for the agent in the sandbox that this run holds.
+pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failure> {
+    let cluster = cluster.connect().await?;
+    let member = cluster.claims().held(id).await?;
+    let url = member.status.as_ref().and_then(|status| status.url.clone()).ok_or_else(|| {
+        Failure::new(format!("sandbox {} of run {id} has no address yet", member.name_any()))
+            .advice("wait until sandbar ls shows its URL")
+    })?;
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let token = token(&secrets, &member, &cluster.namespace).await?;
+    AgentClient::new(&url, Some(&token)).map_err(Failure::from)
+}
+
+async fn token(secrets: &Api<Secret>, member: &Sandbox, namespace: &str) -> Result<String, Failure> {
+    let name = agent_secret_name(member.metadata.uid.as_deref().unwrap_or_default());
+    let secret = match patiently(|| secrets.get(&name)).await {
+        Ok(secret) => secret,
+        Err(Fault::Denied(message)) => {
+            return Err(Failure::new(format!("not allowed: {message}")).advice(format!(
+                "exec and cp read the sandbox's token: ask for the right to get Secrets in namespace {namespace}"
+            )));
+        }
+        Err(Fault::NotFound(_)) => return Err(no_token(&name)),
+        Err(fault) => return Err(fault.into()),
+    };
+    let bytes = secret.data.and_then(|mut data| data.remove(AGENT_TOKEN_KEY)).map(|bytes| bytes.0);
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| no_token(&name))
+}
+
+fn no_token(secret: &str) -> Failure {
+    Failure::new(format!("Secret {secret} holds no {AGENT_TOKEN_KEY}: nobody can enter this sandbox"))
+        .advice("release the run and claim another sandbox")
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        let failure = Self::new(error.to_string());
+        match error {
+            AgentError::Unreachable { .. } => {
+                failure.advice("sandbar ls shows whether the sandbox still is there; what was asked may have happened")
+            }
+            AgentError::Unauthorized { .. } => failure.advice("release the run and claim another sandbox"),
+            _ => failure,
+        }
+    }
+}
