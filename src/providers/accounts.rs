@@ -51,7 +51,8 @@ struct Inner {
     endpoints: Endpoints,
     timing: Timing,
     metrics: Option<Metrics>,
-    tokens: Mutex<HashMap<String, Arc<Token>>>,
+    /// By the token itself: a label is short enough to be met on purpose.
+    tokens: Mutex<HashMap<Secret<String>, Arc<Token>>>,
 }
 
 /// A token that is unused for so long is forgotten: longer than the longest
@@ -131,29 +132,29 @@ impl Accounts {
     /// they open: call it after an [`ErrorClass::Auth`] error anywhere.
     pub fn forget(&self, connection: &Connection) {
         self.inner.secrets.forget(&connection.secret_namespace, &connection.secret_name);
-        let token = lock(&self.inner.tokens).get(&connection.token_label).cloned();
-        // A token that is being asked for right now will be fresh anyway.
-        if let Some(mut opened) = token.as_ref().and_then(|token| token.opened.try_lock().ok()) {
-            *opened = Opened::Unasked;
+        for token in lock(&self.inner.tokens).values().filter(|token| token.label == connection.token_label) {
+            // One that is being asked for right now will be fresh anyway.
+            if let Ok(mut opened) = token.opened.try_lock() {
+                *opened = Opened::Unasked;
+            }
         }
     }
 
     /// The rate budgets of the tokens in use, by label, for metrics.
     pub fn budgets(&self) -> Vec<(String, Arc<Budget>)> {
-        lock(&self.inner.tokens).iter().map(|(label, token)| (label.clone(), token.budget.clone())).collect()
+        lock(&self.inner.tokens).values().map(|token| (token.label.clone(), token.budget.clone())).collect()
     }
 }
 
 impl Inner {
     fn token(&self, value: Secret<String>) -> Arc<Token> {
         let now = Instant::now();
-        let label = token_label(&value);
         let mut tokens = lock(&self.tokens);
         tokens.retain(|_, token| now.saturating_duration_since(*lock(&token.used)) < TOKEN_KEPT);
-        let token = tokens.entry(label.clone()).or_insert_with(|| {
+        let token = tokens.entry(value.clone()).or_insert_with(|| {
             Arc::new(Token {
+                label: token_label(&value),
                 value,
-                label,
                 budget: Arc::default(),
                 used: Mutex::new(now),
                 opened: tokio::sync::Mutex::default(),

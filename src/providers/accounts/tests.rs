@@ -142,3 +142,17 @@ async fn a_missing_secret_heals_when_it_is_made() {
     secrets.put(Some("hush"));
     assert!(accounts.resolve("team", &provider()).await.is_ok());
 }
+
+/// Labels stand in metrics, so anybody can find a text with the same one.
+#[tokio::test]
+async fn a_token_with_the_same_label_opens_nothing_of_another_s9() {
+    let (secrets, server) = (Secrets::with("token-6170"), Scripted::start("mine", []).await);
+    let accounts = accounts(&secrets, &server, Duration::ZERO);
+    let mine = accounts.resolve("team", &provider()).await.expect("resolved");
+    secrets.put(Some("token-44637"));
+    server.move_to("");
+    let label = token_label(&Secret::new("token-44637".to_owned()));
+    assert_eq!(mine.token_label, label, "the two texts were found to collide");
+    let error = accounts.resolve("team", &provider()).await.err().expect("refused");
+    assert_eq!(error.reason(), Reason::CredentialsRejected);
+}
