@@ -1,8 +1,9 @@
 //! `sandbar cloudsim`: a simulated DigitalOcean as a process.
 
 use super::admin::{AccountSettings, Limits, Seconds, Timings};
-use super::{CloudSim, Options};
+use super::{CloudSim, JournalError, Options, StartError};
 use crate::failure::{Failure, chain};
+use crate::telemetry::logging::{self, LogArgs};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const DEFAULT_TOKEN: &str = "dop_v1_simulated";
 
 /// Serves the App Platform API below /v2, and below /_sim what steers it.
+///
+/// Apps run as processes, each the agent of this program in a folder of its
+/// own. Nothing is left of them when the simulator ends, however it ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Loopback address to listen on; port 0 picks a free one
@@ -45,6 +49,8 @@ pub struct Args {
     /// Refuse no call, however many come
     #[arg(long)]
     no_limits: bool,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 impl Args {
@@ -83,6 +89,7 @@ impl Args {
 /// When it cannot start.
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let accounts = args.accounts()?;
+    logging::init(&args.log)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let options = Options {
@@ -94,9 +101,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         state: args.state,
         agent_program: None,
     };
-    let running = CloudSim::start(options).await.map_err(|error| {
-        Failure::new(format!("cloudsim: {}", chain(&error))).advice("sandbar cloudsim --listen 127.0.0.1:0")
-    })?;
+    let running = CloudSim::start(options).await.map_err(failure)?;
     anstream::println!("cloudsim listening on {}", running.url());
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -104,4 +109,15 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     running.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn failure(error: StartError) -> Failure {
+    let advice = match &error {
+        StartError::NotLoopback(_) | StartError::Listen { .. } => "--listen 127.0.0.1:0 takes a free port",
+        StartError::Speed(_) => "--speed 60 makes an hour a minute",
+        StartError::Account { .. } => "sandbar cloudsim --help",
+        StartError::State(JournalError::InUse(_)) => "end the other simulator, or give another --state folder",
+        StartError::State(_) | StartError::Folder(_) => "give a --state folder that is empty and may be written to",
+    };
+    Failure::new(format!("cloudsim: {}", chain(&error))).advice(advice)
 }

@@ -7,6 +7,7 @@ use super::options::Options;
 use super::processes::Processes;
 use super::world::World;
 use super::{life, sim_api, v2_api, virtual_agent};
+use axum::serve::ListenerExt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +85,8 @@ impl CloudSim {
         life::resumed(&sim).await;
         let stop = CancellationToken::new();
         let router = v2_api::router(sim.clone()).merge(sim_api::router()).merge(virtual_agent::router());
+        // Small answers must not wait for each other.
+        let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
         let serving = axum::serve(listener, router.with_state(sim.clone()));
         tokio::spawn(serving.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
         Ok(Running { sim, stop })

@@ -20,7 +20,9 @@ pub struct Options {
     pub seed: u64,
     /// Accounts to begin with, by name.
     pub accounts: BTreeMap<String, AccountSettings>,
-    /// Where state is kept over restarts. Absent: it ends with the simulator.
+    /// Folder that keeps accounts, tokens, apps and their files over restarts;
+    /// faults and the call log end with the simulator. What was kept wins over
+    /// `accounts`. Absent: everything ends with the simulator.
     pub state: Option<PathBuf>,
     /// The program that runs as `agent` in each app. Absent: this program.
     pub agent_program: Option<PathBuf>,

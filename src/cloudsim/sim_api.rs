@@ -1,4 +1,21 @@
 //! The admin API under `/_sim`: what tests and people steer and read.
+//!
+//! ```text
+//! GET    /_sim/health
+//! GET    /_sim/accounts
+//! PUT    /_sim/accounts/{name}          {"tokens": ["t"], "timings": {"readySeconds": 5}, "limits": {"enabled": false}}
+//! PUT    /_sim/accounts/{name}/faults   {"seed": 1, "rules": [{"fault": {"errorAfter": {"html": {"status": 504}}},
+//!                                        "on": ["create"], "count": 1, "probability": 0.5, "forSeconds": 30}]}
+//! DELETE /_sim/accounts/{name}/faults
+//! POST   /_sim/tokens/{token}/move      {"account": "other"}
+//! POST   /_sim/tokens/{token}/revoke
+//! POST   /_sim/apps/{id}/maintenance
+//! POST   /_sim/apps/{id}/vanish
+//! POST   /_sim/apps/{id}/agent          {"state": "dead"}, "hung" or "ok"
+//! GET    /_sim/ledger?account=
+//! GET    /_sim/calls?account=&since=    after the call of that number
+//! GET    /_sim/calls/summary
+//! ```
 
 use super::answer::{ApiError, json_response};
 use super::app::AgentState;

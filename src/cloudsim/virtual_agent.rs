@@ -6,11 +6,12 @@
 use super::answer::{cut_connection, html_page, json_response};
 use super::app::{AgentState, App};
 use super::fixture::Sim;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{Router, any};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -53,7 +54,10 @@ async fn answer(
         return json_response(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "detail": "the body is above 1 MiB" }));
     };
     if method == Method::POST && path == "api/exec" {
-        return exec(&body);
+        return exec(&body, echoed);
+    }
+    if method == Method::POST && path == "api/exec/stream" {
+        return exec(&body, |command| streamed(command, now));
     }
     let detail = format!("this app is virtual: {method} /{path} needs a simulator that runs apps as processes");
     json_response(StatusCode::NOT_IMPLEMENTED, &json!({ "detail": detail }))
@@ -75,18 +79,32 @@ fn authorized(headers: &HeaderMap, expected: Option<&str>) -> Result<(), (Status
     }
 }
 
-/// Echoes the command: nothing runs in a virtual app.
-fn exec(body: &Bytes) -> Response {
-    let command =
-        serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body.get("command")?.as_str()?.to_owned()));
-    match command {
-        Some(command) => {
-            let answer = json!({ "stdout": format!("{command}\n"), "stderr": "", "exit_code": 0 });
-            json_response(StatusCode::OK, &answer)
-        }
+/// Answers with the command: nothing runs in a virtual app.
+fn exec(body: &Bytes, answer: impl FnOnce(&str) -> Response) -> Response {
+    let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    match body["command"].as_str() {
+        Some(command) => answer(command),
         None => json_response(
             StatusCode::UNPROCESSABLE_ENTITY,
             &json!({ "detail": [{ "loc": ["body", "command"], "msg": "a string is required", "type": "missing" }] }),
         ),
     }
+}
+
+fn echoed(command: &str) -> Response {
+    json_response(StatusCode::OK, &json!({ "stdout": format!("{command}\n"), "stderr": "", "exit_code": 0 }))
+}
+
+fn streamed(command: &str, now: Timestamp) -> Response {
+    let seconds = now.as_millisecond() as f64 / 1000.0;
+    let mut text = String::new();
+    for line in command.lines() {
+        text.push_str(&format!("event: stdout\ndata: {}\n\n", json!({ "line": line, "timestamp": seconds })));
+    }
+    let exit = json!({ "code": 0, "duration_ms": 0, "timestamp": seconds });
+    text.push_str(&format!("event: exit\ndata: {exit}\n\n"));
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }

@@ -26,8 +26,7 @@ impl World {
             return Err(ApiError::conflict(format!("spec.name: an app named {:?} already exists", accepted.name)));
         }
         let cap = self.account(&call.account)?.settings.max_apps;
-        let existing = self.existing(&call.account, now);
-        if let Some(cap) = cap.filter(|cap| existing >= *cap as usize) {
+        if let Some(cap) = cap.filter(|cap| self.existing(&call.account, now) >= *cap as usize) {
             return Err(ApiError::unprocessable(format!("the account's limit of {cap} apps is reached")));
         }
         let timings = self.account(&call.account)?.settings.timings.clone();
@@ -68,6 +67,7 @@ impl World {
     pub(super) fn keep(&mut self, app: App) {
         if let Some(account) = self.accounts.get_mut(&app.account) {
             account.current.push(app.id.clone());
+            account.names.insert(app.name.clone(), app.id.clone());
         }
         let id = app.id.clone();
         self.made.push(id.clone());
@@ -151,8 +151,8 @@ impl World {
             Seconds::Spread { median, .. } => median,
         };
         let taken_since = self.clock.before(now, hold);
-        let taken = |app: &App| app.name == name && app.exists(taken_since) && Some(app.id.as_str()) != own;
-        Ok(!account.current.iter().any(|id| taken(&self.apps[id])))
+        let taken = |app: &App| app.exists(taken_since) && Some(app.id.as_str()) != own;
+        Ok(!account.names.get(name).is_some_and(|id| taken(&self.apps[id])))
     }
 
     fn existing(&self, account: &str, now: Timestamp) -> usize {

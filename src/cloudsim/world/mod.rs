@@ -30,6 +30,8 @@ pub struct Account {
     pub faults: ActiveFaults,
     /// Apps a listing may still show, oldest first.
     current: Vec<String>,
+    /// The newest app of each name: only it can hold the name.
+    names: HashMap<String, String>,
 }
 
 /// Everything the simulated cloud knows.
@@ -134,6 +136,7 @@ impl World {
                     settings,
                     faults: ActiveFaults::new(Faults::default(), self.clock.now()),
                     current: Vec::new(),
+                    names: HashMap::new(),
                 };
                 self.accounts.insert(name.to_owned(), account);
             }

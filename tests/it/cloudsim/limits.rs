@@ -14,7 +14,7 @@ fn limited(per_minute: u32, per_hour: u32) -> AccountSettings {
 
 #[tokio::test]
 async fn the_minute_answers_429_with_retry_after_and_lets_calls_in_again() {
-    let cloud = Cloud::with(Options { speed: 30.0, ..options(limited(3, 5000)) }).await;
+    let cloud = Cloud::with(Options { speed: 12.0, ..options(limited(3, 5000)) }).await;
     for left in [4999, 4998, 4997] {
         let answer = cloud.client.get("/v2/apps").await;
         assert_eq!((answer.status, header(&answer, "ratelimit-remaining")), (200, Some(left)));
@@ -22,7 +22,8 @@ async fn the_minute_answers_429_with_retry_after_and_lets_calls_in_again() {
     }
     let refused = cloud.client.get("/v2/apps").await;
     assert_eq!((refused.status, refused.body["id"].as_str()), (429, Some("too_many_requests")));
-    assert_eq!(header(&refused, "retry-after"), Some(2), "a minute takes two seconds at this speed");
+    let wait = header(&refused, "retry-after").expect("retry-after");
+    assert!((1..=5).contains(&wait), "a minute takes five seconds at this speed: {wait}");
     until("the minute to pass", async || (cloud.client.get("/v2/apps").await.status == 200).then_some(())).await;
 }
 

@@ -1,6 +1,7 @@
 //! The simulated cloud: its wire API, its faults and its books.
 
 mod books;
+mod command_line;
 mod contract;
 mod faults;
 mod limits;

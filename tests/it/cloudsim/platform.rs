@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn an_app_goes_from_pending_to_active_to_gone() {
     let mut settings = instant();
-    settings.timings.ready_seconds = Seconds::Fixed(60.0);
-    settings.timings.delete_seconds = Seconds::Fixed(30.0);
+    settings.timings.ready_seconds = Seconds::Fixed(120.0);
+    settings.timings.delete_seconds = Seconds::Fixed(300.0);
     let cloud = Cloud::with(Options { speed: 60.0, ..options(settings) }).await;
     let made = cloud.client.post("/v2/apps", &spec("web-1")).await.body["app"].clone();
     assert_eq!(made["pending_deployment"]["phase"], "PENDING_BUILD");
@@ -57,6 +57,12 @@ async fn a_virtual_app_answers_for_its_agent() {
     assert_eq!(exec(Some("wrong")).await.unwrap().status(), 403);
     let answer: Value = exec(Some("s3cret")).await.unwrap().json().await.unwrap();
     assert_eq!(answer, json!({ "stdout": "echo hi\n", "stderr": "", "exit_code": 0 }));
+    let stream = http.post(format!("{url}/api/exec/stream")).bearer_auth("s3cret").json(&json!({ "command": "ls" }));
+    let text = stream.send().await.unwrap().text().await.unwrap();
+    let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(events, ["stdout", "exit"], "{text}");
+    let other = http.get(format!("{url}/api/processes")).bearer_auth("s3cret").send().await.unwrap();
+    assert_eq!(other.status(), 501, "what a virtual app cannot do, it says");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl Sandbox {
     }
 
     async fn healthy(&self) -> bool {
-        let request = self.http.get(format!("{}/health", self.url)).timeout(Duration::from_millis(500));
+        let request = self.http.get(format!("{}/health", self.url)).timeout(Duration::from_secs(2));
         request.send().await.is_ok_and(|answer| answer.status() == 200)
     }
 }

@@ -38,7 +38,7 @@ async fn a_token_belongs_to_one_account() {
 #[tokio::test]
 async fn maintenance_is_a_new_deployment_that_supersedes_the_old() {
     let mut settings = instant();
-    settings.timings.ready_seconds = Seconds::Fixed(30.0);
+    settings.timings.ready_seconds = Seconds::Fixed(120.0);
     let cloud = Cloud::with(Options { speed: 60.0, ..options(settings) }).await;
     let id = cloud.client.create("web-1").await;
     let active = async || cloud.client.app(&id).await.get("active_deployment").cloned();
@@ -71,7 +71,7 @@ async fn an_agent_may_die_hang_and_recover() {
     let cloud = Cloud::start(instant()).await;
     let id = cloud.client.create("web-1").await;
     let health = format!("{}/health", cloud.client.app(&id).await["live_url"].as_str().unwrap());
-    let impatient = reqwest::Client::builder().timeout(std::time::Duration::from_millis(200)).build().unwrap();
+    let impatient = reqwest::Client::builder().timeout(std::time::Duration::from_secs(1)).build().unwrap();
     cloud.admin.set_agent(&id, AgentState::Dead).await.unwrap();
     let dead = impatient.get(&health).send().await.unwrap_err();
     assert!(!dead.is_timeout(), "{dead:?}");
