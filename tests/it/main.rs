@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that they link once.
 
 mod agent;
+mod claims;
 mod cloudsim;
 mod dev;
 mod operator;
