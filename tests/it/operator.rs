@@ -152,8 +152,13 @@ impl TestOperator {
 
     /// Status and body of a path it serves, such as `/readyz`.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("{}{path}", self.running().base_url())).await.expect("an answer");
-        (answer.status().as_u16(), answer.text().await.expect("a body"))
+        self.try_get(path).await.expect("an answer")
+    }
+
+    /// Like [`Self::get`]; `None` while it does not listen yet.
+    pub async fn try_get(&self, path: &str) -> Option<(u16, String)> {
+        let answer = reqwest::get(format!("{}{path}", self.running().base_url())).await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
     /// Everything it has logged so far, over restarts.

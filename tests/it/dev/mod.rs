@@ -3,4 +3,5 @@
 mod access;
 mod controlplane;
 mod harness;
+mod operator;
 mod up;

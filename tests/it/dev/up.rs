@@ -16,21 +16,28 @@ use crate::world::PROGRAM;
 const START: Duration = Duration::from_secs(120);
 
 /// A running `sandbar dev up`.
-struct Up {
+pub struct Up {
     process: Child,
-    line: String,
+    /// What it printed when it was ready.
+    pub line: String,
 }
 
 impl Up {
     /// Starts a world without operator and waits for the line that says it is ready.
     async fn start(dir: &Path) -> Self {
-        let mut process = command(dir).spawn().unwrap();
+        Self::from(command(dir)).await
+    }
+
+    /// Starts what `command` says and waits for the line that says it is ready.
+    pub async fn from(mut command: Command) -> Self {
+        let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = timeout(START, lines.next_line()).await.expect("ready in time").unwrap();
         Self { process, line: line.expect("a line, not an end") }
     }
 
-    fn pid(&self) -> i32 {
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
         self.process.id().expect("running").try_into().unwrap()
     }
 
@@ -47,18 +54,26 @@ impl Up {
 }
 
 fn command(dir: &Path) -> Command {
+    let mut command = whole(dir);
+    command.args(["--without", "operator"]);
+    command
+}
+
+/// A world with everything in it.
+pub fn whole(dir: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["dev", "up", "--virtual", "--without", "operator", "--dir"]).arg(dir);
+    command.args(["dev", "up", "--virtual", "--dir"]).arg(dir);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
-async fn down(dir: &Path) -> Output {
+/// Runs `sandbar dev down`.
+pub async fn down(dir: &Path) -> Output {
     Command::new(PROGRAM).args(["dev", "down", "--dir"]).arg(dir).output().await.unwrap()
 }
 
 /// Processes whose parent is `pid`, by number and command line.
-fn children(pid: i32) -> Vec<(i32, String)> {
+pub fn children(pid: i32) -> Vec<(i32, String)> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let lists = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap());
     let pids: Vec<i32> =
@@ -73,8 +88,9 @@ fn gone(pid: i32) -> bool {
     stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z') || rest.starts_with('X'))
 }
 
-async fn all_gone(pids: &[(i32, String)]) {
-    assert_eq!(pids.len(), 4, "etcd, API server, controller-manager, cloud: {pids:?}");
+/// Waits until all of these, the children of a world, are gone.
+pub async fn all_gone(pids: &[(i32, String)]) {
+    assert!(pids.len() >= 4, "etcd, API server, controller-manager, cloud: {pids:?}");
     eventually("gone", async || {
         let left: Vec<_> = pids.iter().filter(|(pid, _)| !gone(*pid)).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
