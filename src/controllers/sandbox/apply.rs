@@ -65,9 +65,10 @@ pub async fn apply(
     connection: Option<&Connection>,
     plan: Plan,
 ) -> Result<(), ApplyError> {
-    let Plan { status, effects, again: _ } = plan;
+    let Plan { status, can_wait, effects, again: _ } = plan;
     let mut current = Arc::clone(sandbox);
     if sandbox.status.clone().unwrap_or_default() != status {
+        let _turn = if can_wait { Some(context.follow_ups.turn().await) } else { None };
         current = objects::write_status(context, &current, status).await?;
     }
     let mut outcomes = Vec::new();

@@ -76,6 +76,8 @@ pub enum Effect {
 pub struct Plan {
     /// The status as it must stand before any effect: the intent.
     pub status: SandboxStatus,
+    /// Writing the status can wait for a turn: nothing but readers depends on it.
+    pub can_wait: bool,
     /// What to do then, in order.
     pub effects: Vec<Effect>,
     /// When to look again if nothing happens before.
@@ -201,6 +203,10 @@ impl<'facts> Draft<'facts> {
             self.status.observed_generation = generation;
         }
         self.status.conditions = conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
-        Plan { status: self.status, effects: self.effects, again: self.again }
+        // The claim is the holder's since its one write; the operator's note of it must not slow the next claim.
+        let can_wait = self.facts.sandbox.held_by().is_some()
+            && self.effects.iter().all(|effect| matches!(effect, Effect::Event { .. }))
+            && self.status.instance.as_ref().is_some_and(|instance| instance.ready_at.is_some());
+        Plan { status: self.status, can_wait, effects: self.effects, again: self.again }
     }
 }

@@ -1,6 +1,7 @@
 //! A member: its credentials, what speaks for its instance, its agent, its request.
 
 use super::ObserveError;
+use crate::api::conditions::Reason;
 use crate::api::{InstanceStatus, Sandbox};
 use crate::controllers::context::Context;
 use crate::controllers::memory::Remembered;
@@ -46,12 +47,36 @@ async fn connect(context: &Context, sandbox: &Sandbox) -> (ProviderFact, Option<
     let namespace = sandbox.metadata.namespace.as_deref().unwrap_or_default();
     let Some(template) = &sandbox.spec.template else {
         let message = "spec.template is missing; the member cannot have an instance".to_owned();
-        return (ProviderFact::Shut { reason: crate::api::conditions::Reason::InvalidSpec, message }, None);
+        return (ProviderFact::Shut { reason: Reason::InvalidSpec, message }, None);
     };
     match context.accounts.resolve(namespace, &template.provider).await {
-        Ok(connection) => (ProviderFact::Open { account: connection.account.clone() }, Some(connection)),
+        Ok(connection) => match other_account(context, sandbox, namespace, &connection) {
+            Some(shut) => (shut, None),
+            None => (ProviderFact::Open { account: connection.account.clone() }, Some(connection)),
+        },
         Err(error) => (ProviderFact::Shut { reason: error.reason(), message: error.to_string() }, None),
     }
+}
+
+/// A member without an instance gets none in another account than its pool's others are in.
+fn other_account(
+    context: &Context,
+    sandbox: &Sandbox,
+    namespace: &str,
+    connection: &Connection,
+) -> Option<ProviderFact> {
+    if sandbox.instance().is_some() {
+        return None;
+    }
+    let pool = context.pools.get(&ObjectRef::new(&sandbox.spec.pool_ref.name).within(namespace))?;
+    let known = pool.0.as_ref().ok()?.status.as_ref()?.account.clone()?;
+    (known != connection.account.0).then(|| ProviderFact::Shut {
+        reason: Reason::WrongAccount,
+        message: format!(
+            "the credentials open account {}, but the pool's instances are in {known}",
+            connection.account
+        ),
+    })
 }
 
 async fn gather(context: &Context, sandbox: &Sandbox, instance: &InstanceStatus, connection: &Connection) -> Evidence {

@@ -48,6 +48,10 @@ pub(super) fn end(draft: &mut Draft<'_>) -> bool {
     } else if draft.facts.request == RequestFact::Gone {
         Reason::Released
     } else {
+        if !failed {
+            // An extension came in just before the deletion, and won.
+            draft.status.ended_at = None;
+        }
         schedule(draft, failed);
         return false;
     };

@@ -249,7 +249,7 @@ impl Draft<'_> {
             self.status.observed_generation = generation;
         }
         self.status.conditions = conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
-        Plan { status: self.status, effects: self.effects, again: self.again }
+        Plan { status: self.status, can_wait: false, effects: self.effects, again: self.again }
     }
 }
 
