@@ -60,7 +60,7 @@ pub(super) async fn parts(
         .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?;
     let endpoints = Endpoints { digitalocean_url: settings.digitalocean_url.clone() };
     let context = Arc::new(Context {
-        accounts: Accounts::new(client.clone(), endpoints, &timing),
+        accounts: Accounts::with_metrics(client.clone(), endpoints, &timing, metrics.clone()),
         inventory: Inventory::new(&installation, &timing),
         events: Publisher::start(client.clone(), clock.clone(), identity),
         gate: Gate::new(Ticks::real()),

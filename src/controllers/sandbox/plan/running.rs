@@ -38,8 +38,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
             past_deadline(draft, &instance);
         }
         None => {
-            // The first answer is on its way; a write for the time between would say nothing.
-            draft.status.url = draft.facts.sandbox.status.as_ref().and_then(|status| status.url.clone());
+            // The first answer is on its way; a write for the time between would say nothing new.
+            let stored = draft.facts.sandbox.status.as_ref();
+            if let Some(stored) = stored.filter(|stored| stored.instance.as_ref().is_some_and(|had| had.id.is_some())) {
+                draft.status = stored.clone();
+            }
             draft.again_soon();
             past_deadline(draft, &instance);
         }

@@ -1,0 +1,210 @@
+//! Rules of one request, one by one.
+
+use super::fixture::*;
+use crate::api::{Claim, ObjectUid, OnEmpty, Phase, PoolRef, Sandbox, SandboxSpec, SandboxStatus, Span};
+use crate::controllers::sandbox::facts::{BoundFact, Candidate, Observed, PoolFact, RequestFacts};
+use crate::controllers::sandbox::plan::{Effect, Plan, plan};
+use kube::api::ObjectMeta;
+use std::sync::Arc;
+
+const REQUEST: &str = "request-uid";
+
+fn request(status: Option<SandboxStatus>) -> Sandbox {
+    Sandbox {
+        metadata: ObjectMeta {
+            name: Some("req".into()),
+            namespace: Some("ns".into()),
+            uid: Some(REQUEST.into()),
+            creation_timestamp: Some(time(0)),
+            ..ObjectMeta::default()
+        },
+        spec: SandboxSpec {
+            pool_ref: PoolRef { name: "python".into() },
+            slot: None,
+            template: None,
+            claim: Some(Claim { ttl: None, ..claim(1) }),
+        },
+        status,
+    }
+}
+
+fn pool(on_empty: OnEmpty) -> PoolFact {
+    PoolFact::Present {
+        on_empty,
+        default_ttl: Span::minutes(30),
+        max_ttl: Span::hours(1),
+        wait_timeout: Span::minutes(5),
+        terminating: false,
+    }
+}
+
+fn candidate(name: &str, phase: Phase) -> Candidate {
+    Candidate { name: name.into(), uid: format!("uid-{name}"), resource_version: "7".into(), phase }
+}
+
+fn facts(sandbox: Sandbox, now: i64) -> RequestFacts {
+    RequestFacts {
+        sandbox: Arc::new(sandbox),
+        now: at(now),
+        pool: pool(OnEmpty::Create),
+        bound: BoundFact::None,
+        candidates: vec![candidate("python-0", Phase::Warm), candidate("python-1", Phase::Creating)],
+        ahead: 0,
+    }
+}
+
+fn run(facts: RequestFacts) -> Plan {
+    plan(&Observed::Request(Box::new(facts)))
+}
+
+fn claims(plan: &Plan) -> Vec<&str> {
+    plan.effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::ClaimMember { member, .. } => Some(member.name.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn bound_status() -> SandboxStatus {
+    SandboxStatus {
+        phase: Some(Phase::Booting),
+        bound_to: Some(ObjectUid { name: "python-0".into(), uid: UID.into() }),
+        ..SandboxStatus::default()
+    }
+}
+
+#[test]
+fn it_is_bound_before_it_claims_s8() {
+    let plan = run(facts(request(None), 1));
+    assert_eq!(plan.status.bound_to.map(|bound| bound.uid).as_deref(), Some("uid-python-0"));
+    let [Effect::ClaimMember { resource_version, claim, .. }] = &plan.effects[..] else { panic!("{:?}", plan.effects) };
+    assert_eq!(resource_version, "7");
+    assert_eq!(claim.for_.as_ref().map(|held| held.uid.as_str()), Some(REQUEST));
+    assert_eq!(claim.ttl, Some(Span::minutes(30)), "the pool's default");
+}
+
+#[test]
+fn the_queue_takes_candidates_in_its_order_s6() {
+    let mut second = facts(request(None), 1);
+    second.ahead = 1;
+    assert_eq!(claims(&run(second.clone())), ["python-1"]);
+    second.ahead = 2;
+    let waiting = run(second);
+    assert_eq!((claims(&waiting), waiting.status.reason.as_deref()), (vec![], Some("Queued")));
+}
+
+#[test]
+fn on_empty_decides_what_a_request_gets() {
+    let cold = |on_empty| {
+        let mut facts = facts(request(None), 1);
+        facts.pool = pool(on_empty);
+        facts.candidates.remove(0);
+        run(facts)
+    };
+    assert_eq!(claims(&cold(OnEmpty::Create)), ["python-1"]);
+    assert_eq!(cold(OnEmpty::Wait).status.phase, Some(Phase::Pending));
+    let failed = cold(OnEmpty::Fail);
+    assert_eq!((failed.status.phase, failed.status.reason.as_deref()), (Some(Phase::Ended), Some("NoneWarm")));
+}
+
+#[test]
+fn waiting_ends_with_a_reason() {
+    let mut late = facts(request(None), 300);
+    late.candidates.clear();
+    assert_eq!(run(late).status.reason.as_deref(), Some("WaitTimeout"));
+    let mut early = facts(request(None), 299);
+    early.candidates.clear();
+    assert_eq!(run(early).status.phase, Some(Phase::Pending));
+    let mut missing = facts(request(None), 10);
+    missing.pool = PoolFact::Missing;
+    assert_eq!(run(missing.clone()).status.reason.as_deref(), Some("PoolNotFound"));
+    missing.now = at(301);
+    assert_eq!(run(missing).status.phase, Some(Phase::Ended));
+}
+
+#[test]
+fn a_ttl_beyond_the_pools_limit_names_both() {
+    let mut sandbox = request(None);
+    sandbox.spec.claim = Some(claim(7200));
+    let plan = run(facts(sandbox, 1));
+    assert_eq!(plan.status.reason.as_deref(), Some("TtlTooLong"));
+    let message = &plan.status.conditions.first().expect("Ready=False").message;
+    assert!(message.contains("2h") && message.contains("1h"), "{message}");
+}
+
+#[test]
+fn an_old_view_never_moves_a_binding_s6() {
+    let mut taken = warm();
+    taken.spec.claim = Some(claim_for("somebody-else"));
+    let mut facts = facts(request(Some(bound_status())), 5);
+    facts.bound = BoundFact::Present { member: Arc::new(taken.clone()), live: false };
+    assert!(run(facts.clone()).status.bound_to.is_some(), "a cache may hide our own claim");
+    facts.bound = BoundFact::Present { member: Arc::new(taken), live: true };
+    assert!(run(facts.clone()).status.bound_to.is_none());
+    facts.bound = BoundFact::Unknown;
+    let unknown = run(facts.clone());
+    assert!(unknown.status.bound_to.is_some() && unknown.effects.is_empty());
+    facts.bound = BoundFact::Gone;
+    assert!(run(facts).status.bound_to.is_none());
+}
+
+#[test]
+fn an_unfinished_claim_goes_on_with_the_same_member_s8() {
+    let mut facts = facts(request(Some(bound_status())), 5);
+    facts.bound = BoundFact::Present { member: Arc::new(warm()), live: false };
+    assert_eq!(claims(&run(facts)), ["python-0"]);
+}
+
+fn held(mutate: impl FnOnce(&mut Sandbox)) -> RequestFacts {
+    let mut member = warm();
+    member.spec.claim = Some(claim_for(REQUEST));
+    mutate(&mut member);
+    let status = SandboxStatus { claimed_at: Some(time(5)), expires_at: Some(time(605)), ..bound_status() };
+    let mut facts = facts(request(Some(status)), 50);
+    facts.bound = BoundFact::Present { member: Arc::new(member), live: false };
+    facts
+}
+
+#[test]
+fn a_longer_ttl_is_carried_to_the_member() {
+    let mut facts = held(|_| {});
+    let mut sandbox = facts.sandbox.as_ref().clone();
+    sandbox.spec.claim = Some(claim(1200));
+    facts.sandbox = sandbox.into();
+    let plan = run(facts);
+    let extended = plan
+        .effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::ExtendMember { ttl, .. } if *ttl == Span::seconds(1200)));
+    assert!(extended, "{:?}", plan.effects);
+}
+
+#[test]
+fn it_ends_with_its_member_and_says_why() {
+    let mut gone = held(|_| {});
+    gone.bound = BoundFact::Gone;
+    assert_eq!(run(gone.clone()).status.reason.as_deref(), Some("Released"));
+    gone.now = at(605);
+    assert_eq!(run(gone).status.reason.as_deref(), Some("Expired"));
+    let lost = held(|member| {
+        let status = member.status.as_mut().expect("status");
+        status.phase = Some(Phase::Failed);
+        status.reason = Some("InstanceLost".into());
+        status.ended_at = Some(time(40));
+    });
+    let plan = run(lost);
+    assert_eq!((plan.status.phase, plan.status.reason.as_deref()), (Some(Phase::Ended), Some("InstanceLost")));
+}
+
+#[test]
+fn an_ended_request_stays_as_long_as_its_owner_wants() {
+    let ended = SandboxStatus { phase: Some(Phase::Ended), ended_at: Some(time(0)), ..SandboxStatus::default() };
+    let for_ever = run(facts(request(Some(ended.clone())), 1_000_000));
+    assert!(for_ever.effects.is_empty());
+    let mut sandbox = request(Some(ended));
+    sandbox.spec.claim = Some(Claim { keep_ended: Some(Span::hours(1)), ..claim(60) });
+    assert!(run(facts(sandbox.clone(), 3599)).effects.is_empty());
+    assert_eq!(run(facts(sandbox, 3600)).effects, [Effect::DeleteSelf]);
+}
