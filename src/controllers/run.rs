@@ -18,6 +18,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Check, Readiness};
 use crate::telemetry::server;
 use futures::StreamExt;
+use kube::Resource;
+use kube::runtime::reflector::Store;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub timing: Timing,
 }
 
+/// Between two looks at whether a store is filled.
+const STORE_PERIOD: Duration = Duration::from_millis(200);
 /// Between two looks at the rate budgets for the metrics.
 const BUDGET_PERIOD: Duration = Duration::from_secs(5);
 
@@ -138,10 +142,9 @@ async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken
             readiness.set(&format!("store {name}"), Check::Missing("not read yet".to_owned()));
         }
         readiness.set("leader", Check::Ok);
-        // A store wakes one waiter only: these are the only ones.
-        let _ = synced.sandboxes.wait_until_ready().await;
+        until_read(&synced.sandboxes).await;
         readiness.set("store sandboxes", Check::Ok);
-        let _ = synced.pools.wait_until_ready().await;
+        until_read(&synced.pools).await;
         readiness.set("store sandboxpools", Check::Ok);
     });
     let stopping = || stop.clone().cancelled_owned();
@@ -149,6 +152,14 @@ async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken
         super::sandbox::wire(Arc::clone(&context), sandboxes, stopping()),
         super::sandbox_pool::wire(Arc::clone(&context), pools, stopping()),
     );
+}
+
+/// Waits for the first whole list. A store wakes one waiter only, which is its controller: so it is asked again.
+async fn until_read<K>(store: &Store<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    while tokio::time::timeout(STORE_PERIOD, store.wait_until_ready()).await.is_err() {}
 }
 
 /// Carries news of the inventory and of the budgets to whom they concern.
