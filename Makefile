@@ -1,0 +1,69 @@
+# What a person types; `make help` lists it. Every target gets what it lacks:
+# it needs Rust, Go, Python 3, a C compiler and the package registries.
+# Times are those of a machine with two cores and empty caches.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench crds build release controlplane controlplane-release toolchain
+
+CARGO ?= cargo
+PYTHON ?= python3
+# With the crash points compiled in; they do nothing until SANDBAR_CRASH_AT is set.
+FEATURES ?= failpoints
+# Tests wait more than they compute, so more of them run than there are cores.
+TEST_THREADS ?= 8
+# Narrows `make test` down to what has this in its name.
+T ?=
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SANDBAR := $(TARGET)/debug/sandbar
+SANDBAR_RELEASE := $(TARGET)/release/sandbar
+DEMO ?= $(SANDBAR_RELEASE) dev demo
+
+# $(call step,what,how long the first time,command): says what it does, does it, says how long it took.
+step = @printf '\n== %s (first time: %s)\n' '$(1)' '$(2)' >&2; started=$$SECONDS; $(3); \
+	printf '== %s: %s s\n' '$(1)' "$$((SECONDS - started))" >&2
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: toolchain release controlplane-release ## Run the main job in a local world, told step by step (2 min; first time 25 min)
+	@printf '\n== demo (about 2 min)\n' >&2
+	@$(DEMO)
+
+# Nothing is printed after the tests, so that their result is the last word.
+test: toolchain build controlplane ## Run every test (T=name for some of them; first time 20 min)
+	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --no-run)
+	@printf '\n== run the tests (about 3 min)\n' >&2
+	@$(CARGO) test --features '$(FEATURES)' --no-fail-fast -- --test-threads=$(TEST_THREADS) $(T)
+
+check: toolchain ## Formatting, lints, generated files, links (first time 5 min)
+	$(call step,formatting,1 s,$(CARGO) fmt --check)
+	$(call step,lints,3 min,$(CARGO) clippy --all-targets -- -D warnings)
+	$(call step,lints with crash points,1 min,$(CARGO) clippy --all-targets --features failpoints -- -D warnings)
+	$(call step,crds/ against the types,2 min,$(CARGO) test --quiet --lib api::crds)
+	$(call step,links,1 s,$(PYTHON) .ci/links.py)
+
+bench: toolchain release controlplane-release ## Measure, and print the table of the README (first time 25 min)
+	@printf '\n== benchmark (about 10 min)\n' >&2
+	@$(CARGO) bench --benches
+
+crds: ## Write crds/ anew from the types
+	$(call step,write crds/,3 min,$(CARGO) run --quiet -- crds --write crds)
+
+build:
+	$(call step,build sandbar,4 min,$(CARGO) build --features '$(FEATURES)')
+
+release:
+	$(call step,build sandbar for release,8 min,$(CARGO) build --release)
+
+controlplane:
+	$(call step,find or build the control plane,10 min,$(SANDBAR) dev binaries)
+
+controlplane-release:
+	$(call step,find or build the control plane,10 min,$(SANDBAR_RELEASE) dev binaries)
+
+toolchain:
+	@for tool in $(CARGO) go $(PYTHON) cc; do command -v "$$tool" >/dev/null || \
+		{ echo "$$tool is missing: install Rust (rustup.rs), Go 1.26 (go.dev/dl), Python 3 and a C compiler" >&2; exit 1; }; done
