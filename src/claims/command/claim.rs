@@ -76,7 +76,11 @@ async fn direct(args: &Args, claims: &Claims) -> Result<Got, Failure> {
     for _ in 0..=REPLACEMENTS {
         let id = fresh_id();
         let wish = ClaimWish { holder: args.holder.clone(), ttl: args.ttl, id: Some(id.clone()) };
-        let claimed = match claims.claim_warm(&args.pool, &wish).await {
+        let taken = tokio::select! {
+            taken = claims.claim_warm(&args.pool, &wish) => taken,
+            _ = tokio::signal::ctrl_c() => return Err(interrupted(&id)),
+        };
+        let claimed = match taken {
             // A waiter is always an object: it keeps its place, and can be seen and ended by others.
             Err(ClaimError::NoneWarm { .. }) if !args.no_wait => return by_request(args, claims, id, writes).await,
             claimed => claimed?,
@@ -91,6 +95,13 @@ async fn direct(args: &Args, claims: &Claims) -> Result<Got, Failure> {
     }
     Err(Failure::new(format!("{} sandboxes of pool {} in a row do not answer", REPLACEMENTS + 1, args.pool))
         .advice("see whether this machine can reach their URLs; --no-probe claims without asking"))
+}
+
+/// A write may be on its way: only the id finds what becomes of it.
+fn interrupted(id: &str) -> Failure {
+    Failure::new(format!("interrupted; a sandbox may be held as run {id}"))
+        .advice(format!("sandbar release {id} makes sure that nothing is held"))
+        .code(130)
 }
 
 /// Asks the agent, once more after a silence: the first connection to an address may be slow.

@@ -1,12 +1,16 @@
 use super::{Operator, POOL, done, err, failed, pool, sandbar};
 use crate::wait::{eventually, wait_for_all};
-use crate::world::{TestEnv, World};
+use crate::world::{PROGRAM, TestEnv, World};
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use sandbar::api::Sandbox;
 use sandbar::claims::{Claims, RequestWish, WaitError};
 use serde_json::json;
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -103,4 +107,25 @@ async fn a_wait_that_ends_takes_an_unnamed_request_back_and_leaves_a_named_one()
     assert!(sandboxes.get("job-1").await.is_ok());
     let told = failed(&sandbar(&env, &["claim", POOL, "--no-wait"]).await, 1);
     assert!(told.contains("no sandbox of pool python is warm"), "{told}");
+}
+
+#[tokio::test]
+async fn an_interrupted_wait_leaves_the_request_and_says_how_to_end_it() {
+    let env = World::get().await.test("wait-interrupt").await;
+    pool(&env).await;
+    let mut command = tokio::process::Command::new(PROGRAM);
+    command.args(["claim", POOL]).env("KUBECONFIG", &env.user_kubeconfig).kill_on_drop(true);
+    let mut waiting = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(waiting.stderr.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).await.unwrap();
+    assert!(line.contains("waiting, place 1 of 1"), "{line}");
+    let pid = Pid::from_raw(i32::try_from(waiting.id().unwrap()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    told.read_to_string(&mut line).await.unwrap();
+    assert_eq!(waiting.wait().await.unwrap().code(), Some(130), "{line}");
+    let left = env.api::<Sandbox>().list(&Default::default()).await.unwrap().items;
+    let id = left[0].name_any();
+    assert!(line.contains(&format!("sandbar release {id} ends it")), "{line}");
+    assert!(done(&sandbar(&env, &["release", &id]).await).contains(&format!("request {id} deleted")));
 }
