@@ -14,12 +14,16 @@ use serde_json::{Value, json};
 /// Why a call of the admin API did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
+    /// Nobody answers there.
     #[error("the simulator at {url} does not answer")]
     Unreachable {
+        /// Address of the simulator.
         url: String,
+        /// Why.
         #[source]
         source: reqwest::Error,
     },
+    /// It answered that it does not do this.
     #[error("the simulator refused {what} with {status}: {message}")]
     Refused { what: String, status: StatusCode, message: String },
 }

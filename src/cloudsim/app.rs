@@ -43,6 +43,7 @@ pub struct App {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AgentState {
+    /// It works.
     Ok,
     /// Nothing listens.
     Dead,

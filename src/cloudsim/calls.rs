@@ -14,10 +14,13 @@ pub const KEPT: usize = 20_000;
 pub struct Call {
     /// Counts from 1 without gaps.
     pub seq: u64,
+    /// When it came.
     pub time: Timestamp,
     /// The account of the token; absent when the token is unknown.
     pub account: Option<String>,
+    /// What was asked.
     pub op: Op,
+    /// The HTTP method.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -33,10 +36,15 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
+    /// Whose token it was; absent when the token is unknown.
     pub account: Option<String>,
+    /// What was asked.
     pub op: Op,
+    /// What was answered; absent when nothing was.
     pub status: Option<u16>,
+    /// Whether an app was made or its end begun.
     pub effect: bool,
+    /// How many.
     pub calls: u64,
 }
 
@@ -44,7 +52,9 @@ pub struct Count {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
+    /// All calls.
     pub total: u64,
+    /// All calls by kind.
     pub counts: Vec<Count>,
     /// Per account: the busiest minute and hour of any of its tokens.
     pub peaks: BTreeMap<String, Peak>,
@@ -54,7 +64,9 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peak {
+    /// Most calls in a simulated minute.
     pub minute: u32,
+    /// Most calls in a simulated hour.
     pub hour: u32,
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 /// One instance size.
 #[derive(Debug, PartialEq)]
 pub struct Size {
+    /// Name in specs, such as `apps-s-1vcpu-1gb`.
     pub slug: &'static str,
     dedicated: bool,
     cpus: u32,

@@ -81,14 +81,23 @@ impl Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Op {
+    /// GET `/v2/account`.
     Account,
+    /// GET `/v2/apps`.
     List,
+    /// POST `/v2/apps`.
     Create,
+    /// GET `/v2/apps/{id}`.
     Get,
+    /// DELETE `/v2/apps/{id}`.
     Delete,
+    /// POST `/v2/apps/propose`.
     Propose,
+    /// GET below `/v2/apps/{id}/deployments`.
     Deployments,
+    /// GET below `/v2/apps/tiers/instance_sizes`.
     Sizes,
+    /// GET `/v2/apps/regions`.
     Regions,
     /// A route that the simulator does not serve.
     Other,
@@ -218,6 +227,7 @@ pub struct ActiveFaults {
 }
 
 impl ActiveFaults {
+    /// A document that applies from `now` on.
     pub fn new(document: Faults, now: Timestamp) -> Self {
         let left = document.rules.iter().map(|rule| rule.count).collect();
         let rng = StdRng::seed_from_u64(document.seed);

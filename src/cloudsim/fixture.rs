@@ -15,20 +15,28 @@ use tokio_util::sync::CancellationToken;
 /// Why a simulated cloud did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Only this machine may reach a simulator.
     #[error("listen address {0} is not a loopback address")]
     NotLoopback(SocketAddr),
+    /// The address cannot be used.
     #[error("cannot listen on {address}")]
     Listen {
+        /// What was asked for.
         address: SocketAddr,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
+    /// Not a factor.
     #[error("speed {0} must lie above 0 and at most at 1000000")]
     Speed(f64),
+    /// An account to begin with is not sound.
     #[error("account {name:?}: {problem}")]
     Account { name: String, problem: String },
+    /// The kept state cannot be used.
     #[error("state: {0}")]
     State(#[from] JournalError),
+    /// There is no place for the apps' files.
     #[error("cannot make the folder in which apps run")]
     Folder(#[source] std::io::Error),
 }

@@ -16,14 +16,19 @@ const FILE: &str = "state.jsonl";
 /// Why the state could not be read or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// The folder or its files cannot be used.
     #[error("cannot keep state in {path}")]
     Io {
+        /// The folder.
         path: PathBuf,
+        /// Why.
         #[source]
         source: io::Error,
     },
+    /// Another simulator holds the folder.
     #[error("{0} is used by another simulator")]
     InUse(PathBuf),
+    /// A line is not what this simulator writes.
     #[error("{path}, line {line} is not a state of this simulator: {problem}")]
     Damaged { path: PathBuf, line: usize, problem: String },
 }

@@ -22,14 +22,21 @@ pub struct Ledger {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
+    /// Id at the platform.
     pub id: String,
+    /// Name in the account.
     pub name: String,
+    /// Whose it is.
     pub account: String,
     /// Environment variables of type GENERAL.
     pub marks: BTreeMap<String, String>,
+    /// Slug of its region.
     pub region: String,
+    /// Slug of its first component's instance size.
     pub size: String,
+    /// Where in its life it is.
     pub state: State,
+    /// When the create call took effect.
     pub created: Timestamp,
     /// When it was first ACTIVE.
     pub ready: Option<Timestamp>,
@@ -47,11 +54,15 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
+    /// Its first deployment is on its way, or stuck.
     Creating,
+    /// A deployment is ACTIVE.
     Active,
+    /// Its only deployment ended in ERROR; it costs all the same.
     Failed,
     /// A DELETE was accepted; GET still finds it.
     Deleting,
+    /// GET answers 404.
     Gone,
 }
 
@@ -65,6 +76,7 @@ pub struct Totals {
     pub existing: u32,
     /// The most apps that ever existed at one moment.
     pub peak: u32,
+    /// Cost of all its apps so far.
     pub usd: f64,
 }
 

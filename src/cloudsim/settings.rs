@@ -148,7 +148,9 @@ impl Seconds {
 pub struct Limits {
     /// Off: no call is refused; the headers still count.
     pub enabled: bool,
+    /// Calls in 60 simulated seconds.
     pub per_minute: u32,
+    /// Calls in 3600 simulated seconds.
     pub per_hour: u32,
 }
 
