@@ -83,7 +83,7 @@ pub(crate) fn queue<'all>(all: impl Iterator<Item = &'all Sandbox>) -> Vec<&'all
     let mut waiting: Vec<&Sandbox> = all.filter(|sandbox| waits(sandbox)).collect();
     waiting.sort_by_key(|sandbox| {
         let created = sandbox.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (created, sandbox.metadata.uid.clone())
+        (created, sandbox.metadata.name.clone())
     });
     waiting
 }

@@ -1,1 +1,5 @@
+//! What the plan for a pool promises.
 
+mod fixture;
+mod properties;
+mod rules;
