@@ -7,7 +7,7 @@ use crate::providers::Instance;
 #[derive(Clone, Debug)]
 pub enum Existence {
     /// It is there.
-    Present(Instance),
+    Present(Box<Instance>),
     /// It is proved that it is not there.
     Absent,
     /// An instance that is not ours has the name; so ours cannot exist.
@@ -34,11 +34,11 @@ pub fn judge(evidence: &Evidence, uid: &str, id: Option<&str>) -> Existence {
             return Existence::Foreign;
         }
         if ours && id.is_none_or(|id| id == instance.id) {
-            return Existence::Present(instance.clone());
+            return Existence::Present(Box::new(instance.clone()));
         }
     }
     if let Some(instance) = &evidence.created {
-        return Existence::Present(instance.clone());
+        return Existence::Present(Box::new(instance.clone()));
     }
     // S4: a listing alone proves nothing; without an id the provider must also say that the name is free.
     let name_is_free = evidence.name_free == Some(true);

@@ -85,7 +85,7 @@ pub struct Evidence {
 #[derive(Clone, Debug)]
 pub enum GetFact {
     /// It exists.
-    Present(Instance),
+    Present(Box<Instance>),
     /// It does not.
     Gone,
     /// Nobody can tell.

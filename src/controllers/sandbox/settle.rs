@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The provider made the instance.
-    Created(Instance),
+    Created(Box<Instance>),
     /// It did not, or nobody knows.
     NotCreated {
         /// Its words.
@@ -31,7 +31,7 @@ pub fn settle(
 ) -> SandboxStatus {
     for outcome in outcomes {
         let wanted = match outcome {
-            Outcome::Created(instance) => created(&mut status, instance),
+            Outcome::Created(instance) => created(&mut status, *instance),
             Outcome::NotCreated { error, fresh } => not_created(&mut status, &error, fresh, now),
             Outcome::TokenLost => {
                 let message = "the Secret with the agent's token is gone; nobody could talk to this instance";

@@ -12,6 +12,7 @@ mod tests;
 use super::facts::{Member, Observed};
 use crate::api::conditions::{Reason, Type, Wanted};
 use crate::api::{POOL_FINALIZER, SandboxPoolStatus, StartKind, Template};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -166,7 +167,6 @@ impl<'facts> Draft<'facts> {
         let newest =
             facts.members.iter().filter_map(|member| member.claimed_at).chain(facts.queue.iter().copied()).max();
         let known = self.status.last_claim_time.as_ref().map(|time| time.0);
-        self.status.last_claim_time =
-            newest.max(known).map(|time| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time));
+        self.status.last_claim_time = newest.max(known).map(Time);
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn create(
         entry.not_before = pause;
     });
     Ok(Some(match answer {
-        Ok(instance) => Outcome::Created(instance),
+        Ok(instance) => Outcome::Created(Box::new(instance)),
         Err(error) => Outcome::NotCreated { error, fresh },
     }))
 }

@@ -165,7 +165,7 @@ async fn ask_provider(
         entry.proved_gone |= gone;
     });
     evidence.got = Some(match answer {
-        Ok(seen) => GetFact::Present(seen),
+        Ok(seen) => GetFact::Present(Box::new(seen)),
         Err(_) if gone => GetFact::Gone,
         Err(_) => GetFact::Unknown,
     });

@@ -112,7 +112,8 @@ impl World {
             listed: listed.clone(),
         };
         if !blind && !ending && instance.id.is_some() && listed.is_none() && facts.evidence.listing_is_newer {
-            facts.evidence.got = Some(self.seen(&instance.name).map_or(GetFact::Gone, GetFact::Present));
+            facts.evidence.got =
+                Some(self.seen(&instance.name).map_or(GetFact::Gone, |seen| GetFact::Present(Box::new(seen))));
         }
         facts.probe = healthy.then_some(ProbeFact { healthy: true, failures: 0, failing_for: Duration::ZERO });
         facts
@@ -196,7 +197,7 @@ impl World {
         }
         self.name_taken = false;
         self.created = Some(instance.clone());
-        Outcome::Created(instance)
+        Outcome::Created(Box::new(instance))
     }
 
     fn delete(&mut self, id: &str, fault: Fault) {
