@@ -4,6 +4,7 @@ pub mod command;
 pub mod conditions;
 mod crds;
 mod digest;
+pub mod orphans;
 mod pool;
 pub mod rules;
 mod sandbox;

@@ -10,7 +10,6 @@
 //! * [`take`](Claims::claim_warm): one write, and what to do when its answer is lost.
 //! * [`request`](Claims::request), [`wait_ready`](Claims::wait_ready): requests and the wait for them.
 //! * [`release`](Claims::release), [`extend`](Claims::extend), [`find`](Claims::find): by the run's id.
-//! * [`orphans`]: the list that the operator writes and a person approves.
 //! * [`command`]: what a person types.
 
 mod candidates;
@@ -21,7 +20,6 @@ mod fake;
 mod fault;
 mod find;
 mod id;
-pub mod orphans;
 mod release;
 mod request;
 mod take;

@@ -1,6 +1,8 @@
 //! `sandbar controller`: the flags of the operator.
 
+use super::orphans::facts::OrphanMode;
 use super::run::{Settings, run as run_operator};
+use crate::api::orphans::DEFAULT_LEASE;
 use crate::failure::Failure;
 use crate::providers::Timing;
 use crate::telemetry::logging::{self, LogArgs};
@@ -17,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE")]
     watch_namespace: Option<String>,
     /// Name of the Lease that lets one of several operators work
-    #[arg(long, default_value = "sandbar")]
+    #[arg(long, default_value = DEFAULT_LEASE)]
     lease_name: String,
     /// How long a lease holds after its holder was last seen
     #[arg(long, value_name = "TIME", default_value = "15s", hide_short_help = true)]
@@ -25,6 +27,9 @@ pub struct Args {
     /// Marks what this installation makes [default: derived from cluster, namespace and Lease]
     #[arg(long, value_name = "ID")]
     installation_id: Option<String>,
+    /// What to do about instances of ours whose Sandbox is gone
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    orphans: OrphanMode,
     /// Where DigitalOcean's API is
     #[arg(long, value_name = "URL", default_value = "https://api.digitalocean.com")]
     digitalocean_url: String,
@@ -53,6 +58,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         lease_name: args.lease_name,
         lease_duration: args.lease_duration.duration(),
         installation_id: args.installation_id,
+        orphan_mode: args.orphans,
         digitalocean_url: args.digitalocean_url,
         metrics_listen: args.metrics_listen,
         timing: args.timing,

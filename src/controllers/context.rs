@@ -2,6 +2,7 @@
 
 use super::index::PoolIndex;
 use super::memory::Memory;
+use super::orphans::facts::OrphanMode;
 use super::pokes::Pokes;
 use super::probes::Probes;
 use super::runtime::backoff::Backoff;
@@ -31,6 +32,10 @@ pub struct Context {
     pub system_namespace: String,
     /// Only this namespace is watched; absent = all.
     pub watched: Option<String>,
+    /// Name of the Lease.
+    pub lease_name: String,
+    /// What to do about orphans.
+    pub orphan_mode: OrphanMode,
     /// For how long this process may still write.
     pub lease: LeaseHandle,
     /// Periods and limits.

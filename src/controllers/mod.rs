@@ -1,9 +1,10 @@
-//! The operator: three controllers, each observe → plan → apply, and what they share.
+//! The operator: controllers, each observe → plan → apply, and what they share.
 
 pub mod command;
 pub mod context;
 pub mod index;
 pub mod memory;
+pub mod orphans;
 pub mod pokes;
 pub mod probes;
 pub mod run;

@@ -3,6 +3,7 @@
 mod start;
 
 use super::context::Context;
+use super::orphans::facts::OrphanMode;
 use super::pokes::Pokes;
 use super::runtime::client::{build_client, build_fenced_client};
 use super::runtime::clock::ServerClock;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub lease_duration: Duration,
     /// Marks what it makes; absent = derived.
     pub installation_id: Option<String>,
+    /// What to do about orphans.
+    pub orphan_mode: OrphanMode,
     /// Where DigitalOcean's API is.
     pub digitalocean_url: String,
     /// Where metrics and readiness are served.
@@ -151,6 +154,7 @@ async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken
     tokio::join!(
         super::sandbox::wire(Arc::clone(&context), sandboxes, stopping()),
         super::sandbox_pool::wire(Arc::clone(&context), pools, stopping()),
+        super::orphans::run(Arc::clone(&context), stop.clone()),
     );
 }
 

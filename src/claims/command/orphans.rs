@@ -2,10 +2,11 @@
 
 use super::cluster::ClusterArgs;
 use super::output::{Format, OutputArgs, print, rough, show, table};
+use crate::api::orphans::{APPROVE_ANNOTATION, DATA_KEY, DEFAULT_LEASE, Orphan, approval, config_map_name};
 use crate::claims::Fault;
 use crate::claims::fault::patiently;
-use crate::claims::orphans::{APPROVE_ANNOTATION, CONFIG_MAP, DATA_KEY, Orphan, approval};
 use crate::failure::Failure;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -23,6 +24,9 @@ pub struct Args {
     /// The operator's namespace
     #[arg(long, value_name = "NAME", default_value = "sandbar-system")]
     system_namespace: String,
+    /// Name of the operator's Lease
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_LEASE, hide_short_help = true)]
+    lease_name: String,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -33,9 +37,10 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let cluster = args.cluster.connect().await?;
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &args.system_namespace);
-    let map = patiently(|| maps.get_opt(CONFIG_MAP)).await.map_err(|fault| no_list(fault, &args))?;
+    let name = config_map_name(&args.lease_name);
+    let map = patiently(|| maps.get_opt(&name)).await.map_err(|fault| no_list(fault, &args))?;
     let orphans = match &map {
-        Some(map) => parse(map, &args.system_namespace)?,
+        Some(map) => parse(map, &args.system_namespace, &name)?,
         None => Vec::new(),
     };
     match args.output.output {
@@ -45,7 +50,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         Format::Table => shown(&orphans)?,
     }
     if let (Some(digest), Some(map), false) = (&args.approve, &map, orphans.is_empty()) {
-        approve(&maps, map, &orphans, digest).await?;
+        approve(&maps, map, &name, &orphans, digest).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,16 +62,17 @@ fn no_list(fault: Fault, args: &Args) -> Failure {
         return failure;
     }
     failure.advice(format!(
-        "the list is for those who run the operator: it needs get (and, to approve, patch) on ConfigMap {CONFIG_MAP} \
-         in namespace {}; name another one with --system-namespace",
+        "the list is for those who run the operator: it needs get (and, to approve, patch) on ConfigMap {} in \
+         namespace {}; name another one with --system-namespace",
+        config_map_name(&args.lease_name),
         args.system_namespace
     ))
 }
 
-fn parse(map: &ConfigMap, namespace: &str) -> Result<Vec<Orphan>, Failure> {
+fn parse(map: &ConfigMap, namespace: &str, name: &str) -> Result<Vec<Orphan>, Failure> {
     let text = map.data.as_ref().and_then(|data| data.get(DATA_KEY)).map_or("[]", String::as_str);
     serde_json::from_str(text).map_err(|error| {
-        Failure::new(format!("ConfigMap {namespace}/{CONFIG_MAP}, key {DATA_KEY}, is no list of orphans: {error}"))
+        Failure::new(format!("ConfigMap {namespace}/{name}, key {DATA_KEY}, is no list of orphans: {error}"))
             .advice("use the sandbar program of the same version as the operator")
     })
 }
@@ -77,15 +83,17 @@ fn shown(orphans: &[Orphan]) -> Result<(), Failure> {
         return Ok(());
     }
     let mut rows = table(&["INSTANCE", "ID", "ACCOUNT", "SANDBOX", "AGE", "SWEEPS", "STATE", "REASON"]);
+    let now = Timestamp::now();
     for orphan in orphans {
+        let age = |made: Timestamp| rough(now.duration_since(made).as_secs());
         rows.add_row([
             orphan.name.clone(),
             orphan.id.clone(),
             orphan.account.clone(),
             format!("{}/{}", orphan.sandbox_namespace, orphan.sandbox_name),
-            rough(orphan.age_seconds),
+            orphan.created_at.map_or_else(|| "-".to_owned(), age),
             orphan.seen_sweeps.to_string(),
-            orphan.state.clone(),
+            orphan.state.as_str().to_owned(),
             orphan.reason.clone(),
         ]);
     }
@@ -94,7 +102,13 @@ fn shown(orphans: &[Orphan]) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn approve(maps: &Api<ConfigMap>, map: &ConfigMap, orphans: &[Orphan], digest: &str) -> Result<(), Failure> {
+async fn approve(
+    maps: &Api<ConfigMap>,
+    map: &ConfigMap,
+    name: &str,
+    orphans: &[Orphan],
+    digest: &str,
+) -> Result<(), Failure> {
     let listed = approval(orphans);
     if !digest.is_empty() && digest != listed {
         return Err(Failure::new(format!("nothing was approved: the list is another one now ({listed})"))
@@ -102,7 +116,7 @@ async fn approve(maps: &Api<ConfigMap>, map: &ConfigMap, orphans: &[Orphan], dig
     }
     let patch = json!({"metadata": {"uid": map.metadata.uid, "annotations": {APPROVE_ANNOTATION: listed}}});
     let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-    patiently(|| maps.patch(CONFIG_MAP, &params, &patch)).await?;
+    patiently(|| maps.patch(name, &params, &patch)).await?;
     eprintln!("approved: the operator's next sweep deletes these {} and no others", orphans.len());
     Ok(())
 }

@@ -71,6 +71,8 @@ pub(super) async fn parts(
         index: PoolIndex::default(),
         system_namespace: settings.namespace.clone(),
         watched: settings.watch_namespace.clone(),
+        lease_name: settings.lease_name.clone(),
+        orphan_mode: settings.orphan_mode,
         sandboxes: sandboxes.clone(),
         pools: pools.clone(),
         client: client.clone(),

@@ -98,7 +98,7 @@ pub struct Needs {
 
 impl Needs {
     /// What the operator needs, and `deploy/rbac` grants: `own` is the
-    /// namespace of its Lease, `watched` the one namespace it looks after
+    /// namespace of its Lease and its list of orphans, `watched` the one namespace it looks after
     /// (none = all of them).
     pub fn of_operator(own: &str, watched: Option<&str>) -> Self {
         let (group, core) = (crate::api::GROUP, "");
@@ -117,6 +117,7 @@ impl Needs {
         accesses.extend(Access::to(&["get", "create", "update", "patch", "delete"], core, "secrets", watched));
         accesses.extend(Access::to(&["create", "patch"], "events.k8s.io", "events", watched));
         accesses.extend(Access::to(&["get", "create", "update"], "coordination.k8s.io", "leases", Some(own)));
+        accesses.extend(Access::to(&["get", "create", "update", "patch"], core, "configmaps", Some(own)));
         let cluster = Access::to(&["get"], core, "namespaces", None);
         accesses.extend(cluster.into_iter().map(|access| Access { name: Some("kube-system"), ..access }));
         Self { kinds: vec![kind("sandboxes"), kind("sandboxpools")], accesses }
