@@ -5,6 +5,7 @@ mod claims;
 mod cloudsim;
 mod dev;
 mod operator;
+mod orphans;
 mod providers;
 mod python;
 mod runtime;

@@ -164,3 +164,49 @@ fn wants(sandbox: &Guarded, target: &Target, installation: &str) -> bool {
     let attempt = sandbox.0.as_ref().ok().and_then(|sandbox| attempt(sandbox, installation));
     attempt.is_none_or(|(_, attempt)| attempt <= target.marks.attempt)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::Marks;
+    use serde_json::json;
+
+    fn target() -> Target {
+        let marks = Marks {
+            installation: "home".to_owned(),
+            namespace: "ns".to_owned(),
+            name: "python-0".to_owned(),
+            uid: "u".to_owned(),
+            attempt: 2,
+            pool_uid: "p".to_owned(),
+            spec_hash: "h".to_owned(),
+        };
+        Target { key: Key { account: Account("team".to_owned()), id: "1".to_owned() }, name: "sb-x".to_owned(), marks }
+    }
+
+    fn sandbox(uid: &str, status: serde_json::Value) -> Guarded {
+        let object = json!({"apiVersion": "sandbar.dev/v1alpha1", "kind": "Sandbox",
+            "metadata": {"name": "python-0", "namespace": "ns", "uid": uid},
+            "spec": {"poolRef": {"name": "python"}}, "status": status});
+        serde_json::from_value(object).expect("guarded")
+    }
+
+    fn at(attempt: i32, installation: &str) -> serde_json::Value {
+        json!({"instance": {"provider": "digitalOcean", "account": "team", "installation": installation,
+            "name": "sb-x", "attempt": attempt, "requestedAt": "2026-01-01T00:00:00Z"}})
+    }
+
+    #[test]
+    fn a_sandbox_that_came_or_cannot_be_read_keeps_its_instance() {
+        for status in [json!({}), at(2, "home"), at(1, "home"), at(3, "abroad"), json!({"instance": 7})] {
+            assert!(wants(&sandbox("u", status.clone()), &target(), "home"), "{status}");
+        }
+        assert!(sandbox("u", json!({"instance": 7})).0.is_err(), "that one cannot be read");
+    }
+
+    #[test]
+    fn another_sandbox_of_the_name_or_a_later_attempt_does_not() {
+        assert!(!wants(&sandbox("other", at(2, "home")), &target(), "home"));
+        assert!(!wants(&sandbox("u", at(3, "home")), &target(), "home"));
+    }
+}

@@ -2,7 +2,7 @@ use super::{done, failed, out};
 use crate::world::{PROGRAM, TestEnv, World};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams};
-use sandbar::claims::orphans::{APPROVE_ANNOTATION, CONFIG_MAP, Orphan, approval};
+use sandbar::api::orphans::{APPROVE_ANNOTATION, DEFAULT_LEASE, Orphan, OrphanState, approval, config_map_name};
 use serde_json::json;
 use std::process::Output;
 
@@ -23,24 +23,25 @@ async fn only_the_orphans_that_were_shown_are_approved_s9() {
         name: "sbx-1".to_owned(),
         sandbox_namespace: "ns".to_owned(),
         sandbox_name: "python-0".to_owned(),
-        age_seconds: 7200,
-        state: "Held".to_owned(),
+        created_at: Some(jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2)),
+        state: OrphanState::Braked,
         ..Orphan::default()
     };
+    let name = config_map_name(DEFAULT_LEASE);
     let list = serde_json::to_string(&[&orphan]).unwrap();
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP},
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
         "data": {"orphans.json": list}});
     let maps: Api<ConfigMap> = env.api();
     maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
 
     let digest = approval(std::slice::from_ref(&orphan));
     let table = done(&orphans(&env, &[]).await);
-    for words in ["sbx-1", "team-1", "ns/python-0", "2h", "Held", &digest] {
+    for words in ["sbx-1", "team-1", "ns/python-0", "2h", "Braked", &digest] {
         assert!(table.contains(words), "{table}");
     }
     let told = failed(&orphans(&env, &["--approve", "0123"]).await, 1);
     assert!(told.contains("nothing was approved: the list is another one now"), "{told}");
-    let annotation = async || maps.get(CONFIG_MAP).await.unwrap().metadata.annotations.unwrap_or_default();
+    let annotation = async || maps.get(&name).await.unwrap().metadata.annotations.unwrap_or_default();
     assert_eq!(annotation().await.get(APPROVE_ANNOTATION), None);
     done(&orphans(&env, &["--approve", &digest]).await);
     assert_eq!(annotation().await.get(APPROVE_ANNOTATION), Some(&digest));
