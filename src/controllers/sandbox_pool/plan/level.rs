@@ -18,7 +18,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     let supply: Vec<&Member> =
         facts.members.iter().filter(|member| member.is_free() && !aged.contains(&member.uid)).collect();
     let wanted = wanted(draft, desired);
-    let missing = wanted.saturating_sub(supply.len());
+    // A member that was made and is not seen yet is on its way: to make another for it would be one too many.
+    let missing = wanted.saturating_sub(supply.len() + (facts.hidden - facts.undecodable));
     let made = if missing > 0 { make(draft, missing) } else { 0 };
     drain_above_limit(draft);
     age::replace(draft, &aged, desired, made);

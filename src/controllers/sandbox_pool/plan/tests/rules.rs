@@ -46,6 +46,15 @@ fn a_slot_is_free_only_when_nobody_has_its_name() {
 }
 
 #[test]
+fn a_member_that_is_not_seen_yet_is_not_made_twice() {
+    let mut facts = observed(pool(target(2), limits(9, 9)), vec![member(0, Phase::Warm)], 100);
+    (facts.hidden, facts.hidden_slots) = (1, [1].into());
+    assert!(created(&plan(&facts)).is_empty());
+    facts.undecodable = 1;
+    assert_eq!(created(&plan(&facts)), [2], "nobody knows what that one is good for");
+}
+
+#[test]
 fn the_cap_counts_members_in_any_state_s5() {
     let gone = Member { deleting: true, ..member(0, Phase::Terminating) };
     let above = claimed(7, 100);
