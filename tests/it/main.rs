@@ -8,6 +8,8 @@ mod operator;
 mod orphans;
 mod providers;
 mod python;
+mod readme;
+mod rules;
 mod runtime;
 mod wait;
 mod world;

@@ -1,0 +1,114 @@
+//! Bad pools.
+
+use super::{Row, bad, change, pool};
+use serde_json::json;
+
+const FORTY_ONE: &str = "a-pool-whose-name-is-far-too-long-for-its";
+
+pub fn rows() -> Vec<Row> {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    vec![
+        bad(
+            "P1",
+            pool(FORTY_ONE, &json!({})),
+            "SandboxPool.sandbar.dev \"a-pool-whose-name-is-far-too-long-for-its\" is invalid: <nil>: Invalid value: P1: metadata.name: a-pool-whose-name-is-far-too-long-for-its has 41 characters; use at most 40, so that the names of members fit",
+        ),
+        bad(
+            "P2",
+            pool("p2", &json!({"provider": {"digitalOcean": null}})),
+            "SandboxPool.sandbar.dev \"p2\" is invalid: spec.provider: Invalid value: P2: spec.provider: no provider is set; set exactly one, such as digitalOcean",
+        ),
+        change(
+            "P3",
+            pool("p3", &json!({})),
+            json!({"spec": {"provider": {"digitalOcean": {"region": "fra"}}}}),
+            "SandboxPool.sandbar.dev \"p3\" is invalid: spec.provider.digitalOcean.region: Invalid value: \"fra\": P3: spec.provider.digitalOcean.region: fra cannot replace nyc: running sandboxes stay where they are; make another pool for fra",
+        ),
+        bad(
+            "P4",
+            pool("p4", &json!({"image": {"digest": digest}})),
+            "SandboxPool.sandbar.dev \"p4\" is invalid: spec.image: Invalid value: P4: spec.image: tag 1 and digest sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa are both set; set exactly one",
+        ),
+        bad(
+            "P4",
+            pool("p4", &json!({"image": {"tag": null}})),
+            "SandboxPool.sandbar.dev \"p4\" is invalid: spec.image: Invalid value: P4: spec.image: neither tag nor digest is set; set exactly one",
+        ),
+        bad(
+            "P5",
+            pool("p5", &json!({"image": {"registryType": "DOCR"}})),
+            "SandboxPool.sandbar.dev \"p5\" is invalid: spec.image: Invalid value: P5: spec.image.registry: example is set, but DOCR takes it from the account; remove it",
+        ),
+        bad(
+            "P5",
+            pool("p5", &json!({"image": {"registry": null}})),
+            "SandboxPool.sandbar.dev \"p5\" is invalid: spec.image: Invalid value: P5: spec.image.registry: is not set; GHCR needs the owner of the repository",
+        ),
+        bad(
+            "P6",
+            pool("p6", &json!({"env": [{"name": "MODE", "value": "x"}, {"name": "PORT", "value": "1"}]})),
+            "SandboxPool.sandbar.dev \"p6\" is invalid: spec.env[1]: Invalid value: P6: spec.env: PORT is the operator's own; use a name that is not PORT and starts neither with SANDBAR_ nor with SANDBOX_",
+        ),
+        bad(
+            "P6",
+            pool("p6", &json!({"env": [{"name": "SANDBAR_UID", "value": ""}]})),
+            "SandboxPool.sandbar.dev \"p6\" is invalid: spec.env[0]: Invalid value: P6: spec.env: SANDBAR_UID is the operator's own; use a name that is not PORT and starts neither with SANDBAR_ nor with SANDBOX_",
+        ),
+        bad(
+            "P6",
+            pool("p6", &json!({"env": [{"name": "SANDBOX_API_TOKEN", "value": ""}]})),
+            "SandboxPool.sandbar.dev \"p6\" is invalid: spec.env[0]: Invalid value: P6: spec.env: SANDBOX_API_TOKEN is the operator's own; use a name that is not PORT and starts neither with SANDBAR_ nor with SANDBOX_",
+        ),
+        bad(
+            "P7",
+            pool("p7", &json!({"onEmpty": "Fail", "warm": {"activation": "OnFirstClaim"}})),
+            "SandboxPool.sandbar.dev \"p7\" is invalid: spec: Invalid value: P7: spec.onEmpty: Fail with spec.warm.activation: OnFirstClaim could never start; use onEmpty: Create or Wait, or activation: Always",
+        ),
+        bad(
+            "P8",
+            pool("p8", &json!({"warm": {"target": 6}})),
+            "SandboxPool.sandbar.dev \"p8\" is invalid: spec: Invalid value: P8: spec.warm.target: 6 is more than spec.limits.maxSandboxes (5); lower the one or raise the other",
+        ),
+        change(
+            "P8",
+            pool("p8", &json!({})),
+            json!({"spec": {"limits": {"maxSandboxes": 1}}}),
+            "SandboxPool.sandbar.dev \"p8\" is invalid: spec: Invalid value: P8: spec.warm.target: 2 is more than spec.limits.maxSandboxes (1); lower the one or raise the other",
+        ),
+        bad(
+            "P9",
+            pool("p9", &json!({"claims": {"maxTTL": "10m"}})),
+            "SandboxPool.sandbar.dev \"p9\" is invalid: spec.claims: Invalid value: P9: spec.claims.defaultTTL: 30m is more than spec.claims.maxTTL (10m); lower the one or raise the other",
+        ),
+        bad(
+            "P10",
+            pool("p10", &json!({"create": {"backoff": {"initial": "1h"}}})),
+            "SandboxPool.sandbar.dev \"p10\" is invalid: spec.create.backoff: Invalid value: P10: spec.create.backoff: initial 1h must be more than 0s and at most max (10m)",
+        ),
+        bad(
+            "P10",
+            pool("p10", &json!({"create": {"backoff": {"initial": "0s"}}})),
+            "SandboxPool.sandbar.dev \"p10\" is invalid: spec.create.backoff: Invalid value: P10: spec.create.backoff: initial 0s must be more than 0s and at most max (10m)",
+        ),
+        bad(
+            "P11",
+            pool("p11", &json!({"create": {"deadline": "0s"}})),
+            "SandboxPool.sandbar.dev \"p11\" is invalid: spec.create.deadline: Invalid value: \"0s\": P11: spec.create.deadline: 0s gives no attempt any time; use more than 0s, such as 10m",
+        ),
+        bad(
+            "P12",
+            pool("p12", &json!({"claims": {"waitTimeout": "0s"}})),
+            "SandboxPool.sandbar.dev \"p12\" is invalid: spec.claims: Invalid value: P12: spec.claims: defaultTTL 30m and waitTimeout 0s must be more than 0s",
+        ),
+        bad(
+            "P13",
+            pool("p13", &json!({"warm": {"maxAge": "0s"}})),
+            "SandboxPool.sandbar.dev \"p13\" is invalid: spec.warm.maxAge: Invalid value: \"0s\": P13: spec.warm.maxAge: 0s would replace every sandbox at once; use more than 0s, such as 30m, or leave it out",
+        ),
+        bad(
+            "P14",
+            pool("p14", &json!({"ports": [5000, 8080]})),
+            "SandboxPool.sandbar.dev \"p14\" is invalid: spec.ports[1]: Invalid value: 8080: P14: spec.ports: 8080 is the agent's own port; leave it out",
+        ),
+    ]
+}
