@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Counts are written at most this often; what must not be lost is written at once.
 const COALESCE: Duration = Duration::from_secs(1);
+/// Nobody tells when a Secret or a token is put right: it is looked at again after this.
+const RECHECK_PROVIDER: Duration = Duration::from_secs(15);
 /// The local clock may be so far from the API server's before people are told.
 const SKEW: Duration = Duration::from_secs(30);
 
@@ -59,17 +61,23 @@ fn count(draft: &mut Draft<'_>) {
 
 fn tell_provider(draft: &mut Draft<'_>) {
     match &draft.facts.provider {
-        ProviderFact::Shut { reason, message } => draft.want(Type::ProviderReachable, false, *reason, message.clone()),
+        ProviderFact::Shut { reason, message } => {
+            draft.want(Type::ProviderReachable, false, *reason, message.clone());
+            draft.again(RECHECK_PROVIDER);
+        }
         ProviderFact::Open { account } => match draft.status.account.clone().filter(|known| *known != account.0) {
-            Some(known) => draft.want(
-                Type::ProviderReachable,
-                false,
-                Reason::WrongAccount,
-                format!(
-                    "the credentials open account {account}, but this pool's instances are in {known}: \
-                     put a token of {known} back into the Secret"
-                ),
-            ),
+            Some(known) => {
+                draft.want(
+                    Type::ProviderReachable,
+                    false,
+                    Reason::WrongAccount,
+                    format!(
+                        "the credentials open account {account}, but this pool's instances are in {known}: \
+                         put a token of {known} back into the Secret"
+                    ),
+                );
+                draft.again(RECHECK_PROVIDER);
+            }
             None => draft.want(Type::ProviderReachable, true, Reason::AsExpected, "the provider answers"),
         },
     }
