@@ -2,8 +2,13 @@
 
 mod agent;
 mod claims;
+mod claims_flow;
 mod cloudsim;
+#[cfg(feature = "failpoints")]
+mod crash;
 mod dev;
+mod faults;
+mod level;
 mod operator;
 mod orphans;
 mod providers;
@@ -11,5 +16,6 @@ mod python;
 mod readme;
 mod rules;
 mod runtime;
+mod scene;
 mod wait;
 mod world;

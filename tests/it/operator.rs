@@ -25,8 +25,6 @@ const QUICK: [(&str, &str); 12] = [
 /// What is special about an operator. The default is quick: see [`QUICK`].
 #[derive(Clone, Debug)]
 pub struct OperatorSpec {
-    /// Whether [`QUICK`] holds where `arguments` say nothing.
-    pub quick: bool,
     /// Names its log; two operators of one test need two names.
     pub name: String,
     /// Further arguments of `sandbar controller`.
@@ -37,20 +35,15 @@ pub struct OperatorSpec {
 
 impl Default for OperatorSpec {
     fn default() -> Self {
-        Self { quick: true, name: "operator".to_owned(), arguments: Vec::new(), environment: Vec::new() }
+        Self { name: "operator".to_owned(), arguments: Vec::new(), environment: Vec::new() }
     }
 }
 
 impl OperatorSpec {
     /// The further flags of `sandbar controller`, one by one.
     pub fn flags(&self) -> Vec<String> {
-        let quick = QUICK.iter().filter(|(flag, _)| self.quick && !self.arguments.iter().any(|given| given == flag));
+        let quick = QUICK.iter().filter(|(flag, _)| !self.arguments.iter().any(|given| given == flag));
         quick.flat_map(|(flag, value)| [*flag, *value]).map(str::to_owned).chain(self.arguments.clone()).collect()
-    }
-
-    /// An operator with the timings it ships with.
-    pub fn in_earnest() -> Self {
-        Self { quick: false, ..Self::default() }
     }
 
     /// Adds arguments, a flag and its value separately; they go before [`QUICK`].
@@ -61,6 +54,7 @@ impl OperatorSpec {
     }
 
     /// Adds a variable to the environment.
+    #[cfg(feature = "failpoints")]
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -134,12 +128,6 @@ impl TestOperator {
         self.operator = Some(started.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error))));
     }
 
-    /// Waits until `/readyz` answers 200.
-    pub async fn wait_until_ready(&self) {
-        let ready = self.running().wait_until_ready().await;
-        ready.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error)));
-    }
-
     /// Its process id.
     pub fn pid(&self) -> i32 {
         self.running().child().pid()
@@ -159,11 +147,6 @@ impl TestOperator {
     pub async fn try_get(&self, path: &str) -> Option<(u16, String)> {
         let answer = reqwest::get(format!("{}{path}", self.running().base_url())).await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
-    }
-
-    /// Everything it has logged so far, over restarts.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.options.log).unwrap_or_default()
     }
 }
 

@@ -1,0 +1,7 @@
+//! What a slow, lying or dead provider, wrong credentials and bad moments do: nothing twice, nothing left.
+
+mod creates;
+mod credentials;
+mod deletes;
+mod instances;
+mod leaders;
