@@ -34,9 +34,10 @@ demo: toolchain release controlplane-release ## Run the main job in a local worl
 
 # Nothing is printed after the tests, so that their result is the last word.
 test: toolchain build controlplane ## Run every test (T=name for some of them; first time 20 min)
-	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --no-run)
+	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --tests --no-run)
+	$(call step,examples in the documentation,10 s,$(CARGO) test --quiet --features '$(FEATURES)' --doc $(T))
 	@printf '\n== run the tests (about 3 min)\n' >&2
-	@$(CARGO) test --features '$(FEATURES)' --no-fail-fast -- --test-threads=$(TEST_THREADS) $(T)
+	@$(CARGO) test --features '$(FEATURES)' --no-fail-fast --tests -- --test-threads=$(TEST_THREADS) $(T)
 
 check: toolchain ## Formatting, lints, generated files, links (first time 5 min)
 	$(call step,formatting,1 s,$(CARGO) fmt --check)

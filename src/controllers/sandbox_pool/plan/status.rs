@@ -1,7 +1,7 @@
 //! The pool's status: counts of what is there, and conditions; written when it says something new.
 
 use super::failures::{Breaker, breaker};
-use super::{Draft, Plan};
+use super::{Draft, Effect, Plan};
 use crate::api::conditions::{self, Reason, Type};
 use crate::api::{POOL_LABEL, Phase, SandboxPoolStatus};
 use crate::controllers::sandbox::facts::ProviderFact;
@@ -30,6 +30,8 @@ pub(super) fn finish(mut draft: Draft<'_>) -> Plan {
         match fresh {
             Some(ago) if !must_not_be_lost(&before, &draft.status) => {
                 draft.again(COALESCE.saturating_sub(ago) + Duration::from_millis(10));
+                // What says that a claim was counted is not written either: the pass that writes it counts.
+                draft.effects.retain(|effect| !matches!(effect, Effect::CountClaim { .. }));
             }
             _ => status = Some(draft.status),
         }

@@ -41,7 +41,7 @@ fn a_slot_is_free_only_when_nobody_has_its_name() {
     let mut facts = observed(pool(target(3), limits(6, 6)), vec![member(1, Phase::Warm)], 100);
     facts.blocked_slots.insert(0);
     facts.hidden_slots.insert(2);
-    facts.hidden = 1;
+    (facts.hidden, facts.undecodable) = (1, 1);
     assert_eq!(created(&plan(&facts)), [3, 4]);
 }
 
@@ -297,6 +297,22 @@ fn a_claim_is_counted_once() {
     assert_eq!((first.claims_warm, first.claimed, first.last_claim_time.clone()), (1, 1, Some(Time(at(100)))));
     let again = plan(&with_status(&facts, first));
     assert!(again.status.is_none(), "counted already");
+}
+
+#[test]
+fn a_claim_is_counted_in_the_pass_that_writes_so_and_in_no_other() {
+    let counts = |ago: Option<Duration>| {
+        let mut facts = observed(pool(target(1), limits(5, 2)), vec![claimed(0, 100), member(1, Phase::Warm)], 101);
+        facts.status_written_ago = ago;
+        // What must be written at once is: the test is about counts alone.
+        facts = with_status(&facts, SandboxPoolStatus { account: Some("team-1".into()), ..Default::default() });
+        let plan = plan(&facts);
+        let counted = plan.effects.iter().filter(|effect| matches!(effect, Effect::CountClaim { .. })).count();
+        (plan.status.is_some(), counted)
+    };
+    assert_eq!(counts(Some(Duration::from_millis(300))), (false, 0));
+    assert_eq!(counts(Some(Duration::from_millis(1500))), (true, 1));
+    assert_eq!(counts(None), (true, 1));
 }
 
 #[test]
