@@ -29,6 +29,8 @@ enum Command {
     Up(Up),
     /// End the local world that runs in a folder
     Down(Down),
+    /// Play the main job in a world of its own, told step by step (2 minutes)
+    Demo(super::demo::Args),
     /// Print where the control plane's programs are; builds those that are
     /// nowhere, which takes about 10 minutes the first time
     Binaries(Wanted),
@@ -84,6 +86,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Up(up) => run_up(up).await,
         Command::Down(down) => run_down(down).await,
+        Command::Demo(args) => super::demo::run(args).await,
         Command::Binaries(wanted) => run_binaries(wanted).await,
     }
 }
@@ -97,7 +100,7 @@ async fn run_up(up: Up) -> Result<ExitCode, Failure> {
     };
     let mut end = Box::pin(told_to_end()?);
     let world = tokio::select! {
-        started = LocalWorld::start(&options, &tell) => started.map_err(failure)?,
+        started = LocalWorld::start(&options, &tell) => started.map_err(world_failure)?,
         () = &mut end => return Ok(ExitCode::SUCCESS),
     };
     anstream::println!("{}", world.summary());
@@ -147,7 +150,8 @@ fn tell(line: &str) {
     anstream::eprintln!("{line}");
 }
 
-fn failure(error: WorldError) -> Failure {
+/// Why a world did not come up, with the way out where there is one.
+pub(super) fn world_failure(error: WorldError) -> Failure {
     let failure = Failure::new(chain(&error));
     match error.advice() {
         Some(advice) => failure.advice(advice),
@@ -156,7 +160,7 @@ fn failure(error: WorldError) -> Failure {
 }
 
 /// Completes on Ctrl-C, SIGTERM, or when the terminal goes away.
-fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;

@@ -6,6 +6,7 @@ pub mod binaries;
 pub mod cloud;
 pub mod command;
 pub mod controlplane;
+pub mod demo;
 pub mod install;
 pub mod kubeconfig;
 pub mod nursery;
