@@ -18,7 +18,7 @@ pub const POOL: &str = "python";
 const WITHIN: Duration = Duration::from_secs(90);
 /// How long the level is watched.
 const WATCHED: Duration = Duration::from_secs(5);
-/// Primes below a million (OEIS A007053 lists them for powers of two, A006880 for powers of ten).
+/// Primes below a million (OEIS A006880).
 const PRIMES: &str = "78498 primes below 1000000";
 
 /// Applies the manifest and waits for its level.
@@ -64,10 +64,10 @@ pub async fn claim(stage: &Stage, report: &mut Report) -> Result<String, Failure
     let run = run.ok_or_else(|| Failure::new("sandbar claim printed no run"))?;
     let told = printed.err.trim().to_owned();
     report.note("a claim is one write", told.starts_with("1 write "), told);
-    let started = Instant::now();
-    wait(stage, pool(stage).await?.spec.warm.target, 1).await?;
+    let (started, target) = (Instant::now(), pool(stage).await?.spec.warm.target);
+    wait(stage, target, 1).await?;
     stage.kubectl(report, &["get", "sandboxpools,sandboxes"]).await?;
-    let shown = format!("2 warm and 1 claimed {} later", seconds(started.elapsed()));
+    let shown = format!("{target} warm and 1 claimed {} later", seconds(started.elapsed()));
     report.note("the claimed one is replaced", true, shown);
     Ok(run)
 }
