@@ -1,7 +1,10 @@
 //! Crash points: with feature `failpoints`, `SANDBAR_CRASH_AT=<n>` ends the
 //! process at its n-th API write or provider call, right before the call
 //! leaves (`SANDBAR_CRASH_WHEN=before`, the default) or right after its
-//! answer came (`after`). Without the feature both functions are empty.
+//! answer came (`after`). `SANDBAR_CRASH_ON=<words>` counts only calls that
+//! have all of these words in them, such as `PUT sandboxes` or `create`: what
+//! runs side by side comes in another order each time, calls of one sort do
+//! not. Without the feature both functions are empty.
 
 #[cfg(feature = "failpoints")]
 mod on {
@@ -11,6 +14,7 @@ mod on {
     struct Point {
         at: u64,
         after: bool,
+        on: Vec<String>,
     }
 
     static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -21,7 +25,8 @@ mod on {
             .get_or_init(|| {
                 let at = std::env::var("SANDBAR_CRASH_AT").ok()?.parse().ok()?;
                 let after = std::env::var("SANDBAR_CRASH_WHEN").is_ok_and(|when| when == "after");
-                Some(Point { at, after })
+                let on = std::env::var("SANDBAR_CRASH_ON").unwrap_or_default();
+                Some(Point { at, after, on: on.split_whitespace().map(str::to_owned).collect() })
             })
             .as_ref()
     }
@@ -34,8 +39,12 @@ mod on {
     }
 
     /// Counts one call that changes or reads something outside, and ends the
-    /// process if this is the one and it must not happen. Gives its number.
+    /// process if this is the one and it must not happen. Gives its number;
+    /// 0 = not counted.
     pub fn before(what: &str) -> u64 {
+        if point().is_some_and(|point| !point.on.iter().all(|word| what.contains(word))) {
+            return 0;
+        }
         let call = CALLS.fetch_add(1, Ordering::SeqCst) + 1;
         if point().is_some_and(|point| point.at == call && !point.after) {
             crash(what, call, "before");
@@ -45,7 +54,7 @@ mod on {
 
     /// Ends the process if this is the call and it was to happen first.
     pub fn after(what: &str, call: u64) {
-        if point().is_some_and(|point| point.at == call && point.after) {
+        if point().is_some_and(|point| point.at == call && point.after && call > 0) {
             crash(what, call, "after");
         }
     }

@@ -138,6 +138,11 @@ impl LocalWorld {
         &self.plane
     }
 
+    /// The control plane, for those who restart a part of it.
+    pub fn plane_mut(&mut self) -> &mut ControlPlane {
+        &mut self.plane
+    }
+
     /// The cloud.
     pub fn cloud(&self) -> &Cloud {
         &self.cloud
