@@ -1,11 +1,11 @@
-//! The operator dies at its n-th API write or provider call, right before it
-//! leaves or right after its answer came, for every n of one whole life: pool,
-//! warm member, claim, expiry, end of the pool. Another operator takes over,
-//! and the end is the same as without a death (S8).
+//! The operator dies at its n-th call of one sort, right before it leaves or
+//! right after its answer came, for every sort of call that changes something
+//! and every n of one whole life: pool, warm member, claim, expiry, refill, end
+//! of the pool. Another operator takes over, and the end is the same as without
+//! a death (S8).
 
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -13,17 +13,30 @@ use kube::api::{Api, DeleteParams, PostParams};
 use sandbar::api::{Sandbox, SandboxPool};
 use sandbar::cloudsim::admin::{AccountSettings, Seconds};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::scene::{self, POOL};
 use crate::wait::eventually_within;
 use crate::world::{OperatorSpec, TestEnv, World, quick_account};
 
+/// Sorts of calls, and how many of each a life has at the least.
+const SORTS: [(&str, u32); 8] = [
+    // Members, and the Secrets with their agents' tokens.
+    ("POST", 2),
+    ("PUT sandboxpools", 3),
+    ("PUT sandboxes", 5),
+    // Finalizers of pool, credentials and members.
+    ("PATCH", 4),
+    ("DELETE", 2),
+    // At the provider.
+    ("create", 1),
+    ("delete", 2),
+    ("list", 2),
+];
 /// Lives that run side by side: they wait more than they compute.
-const AT_ONCE: usize = 5;
-/// More calls than one life can need; that it ends by itself is asserted.
-const MOST_CALLS: u32 = 300;
-/// Finalizers, Secrets, statuses, create, listings, delete and its proof at the least.
-const LEAST_CALLS: u32 = 15;
+const AT_ONCE: usize = 6;
+/// More calls of one sort than a life can need.
+const MOST_CALLS: u32 = 60;
 /// The bound of every wait: a lease has to run out in it, next to many others.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -37,38 +50,33 @@ async fn a_death_after_any_call_changes_nothing_s8() {
     every_call("after").await;
 }
 
-/// Goes through the calls until a life has fewer of them.
 async fn every_call(when: &str) {
-    let next = AtomicU32::new(1);
-    let enough = AtomicU32::new(MOST_CALLS);
-    let worker = async || {
-        let mut deaths = 0;
-        loop {
-            let at = next.fetch_add(1, Ordering::SeqCst);
-            if at >= enough.load(Ordering::SeqCst) {
-                return deaths;
-            }
-            if life(at, when).await {
-                deaths += 1;
-            } else {
-                enough.fetch_min(at, Ordering::SeqCst);
-            }
+    let turns = Semaphore::new(AT_ONCE);
+    join_all(SORTS.map(|(sort, least)| every_call_of(sort, least, when, &turns))).await;
+}
+
+/// Goes through the calls of one sort until a life has fewer of them.
+async fn every_call_of(sort: &str, least: u32, when: &str, turns: &Semaphore) {
+    for at in 1..=MOST_CALLS {
+        let _turn = turns.acquire().await.expect("nobody closes it");
+        if !life(sort, at, when).await {
+            assert!(at > least, "a life has only {} calls of sort {sort:?}", at - 1);
+            return;
         }
-    };
-    let deaths: u32 = join_all((0..AT_ONCE).map(|_| worker())).await.into_iter().sum();
-    assert!(enough.into_inner() < MOST_CALLS, "no life had fewer than {MOST_CALLS} calls");
-    assert!(deaths >= LEAST_CALLS, "only {deaths} calls were found to die at");
+    }
+    panic!("a life has more than {MOST_CALLS} calls of sort {sort:?}");
 }
 
 /// One life with a death at this call. False if it had no such call.
-async fn life(at: u32, when: &str) -> bool {
+async fn life(sort: &str, at: u32, when: &str) -> bool {
     let env = World::get().await.test_with(&format!("crash-{when}-{at}"), account).await;
     let point = at.to_string();
     // Listings are calls too: there are as few of them as the work needs.
     let spec = OperatorSpec::default()
         .args(&["--listing-period", "1s", "--listing-slow", "60s"])
         .env("SANDBAR_CRASH_AT", &point)
-        .env("SANDBAR_CRASH_WHEN", when);
+        .env("SANDBAR_CRASH_WHEN", when)
+        .env("SANDBAR_CRASH_ON", sort);
     let mut operator = env.operator_unready(spec).await;
     let mut story = pin!(story(&env));
     let mut died = false;
@@ -83,7 +91,7 @@ async fn life(at: u32, when: &str) -> bool {
         }
     }
     let ledger = env.sim.ledger_of(&env.account).await.expect("the books");
-    assert_eq!(ledger.existing().count(), 0, "left over after a death {when} call {at}: {ledger:#?}");
+    assert_eq!(ledger.existing().count(), 0, "left over after a death {when} {sort} {at}: {ledger:#?}");
     scene::sound(&ledger, &env.account, 1);
     died
 }

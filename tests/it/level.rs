@@ -6,8 +6,8 @@ use kube::api::{ListParams, PostParams};
 use sandbar::cloudsim::admin::{Op, Seconds, State};
 use serde_json::{Value, json};
 
-use crate::scene::{POOL, Scene, fewest_ready, living, name, pool};
-use crate::wait::wait_gone;
+use crate::scene::{POOL, Scene, fewest_ready, living, name, pool, request};
+use crate::wait::{wait_for, wait_gone};
 use crate::world::TestEnv;
 
 #[tokio::test]
@@ -223,4 +223,42 @@ async fn a_queue_is_served_within_the_limit_s5() {
     // One member serves one request and goes with it.
     let totals = scene.totals().await;
     assert!((10..=12).contains(&totals.made), "{totals:?}");
+}
+
+#[tokio::test]
+async fn two_pools_of_one_account_do_not_meet_s9() {
+    let scene = Scene::start("two-pools").await;
+    scene.pool(json!({"warm": {"target": 2}})).await;
+    let mut other = pool(json!({"warm": {"target": 1}}));
+    other.metadata.name = Some("other".to_owned());
+    scene.pools.create(&PostParams::default(), &other).await.unwrap();
+    scene.level(2).await;
+    wait_for(&scene.pools, "other", "one warm", |pool| pool.status.as_ref().is_some_and(|status| status.warm == 1))
+        .await;
+    scene.pools.delete(POOL, &Default::default()).await.unwrap();
+    wait_gone(&scene.pools, POOL).await;
+    let ledger = scene.ledger().await;
+    let left: Vec<&str> = living(&ledger).iter().map(|app| app.marks["SANDBAR_NAME"].as_str()).collect();
+    assert_eq!(left, ["other-0"]);
+    assert_eq!(scene.members().await.iter().map(name).collect::<Vec<_>>(), ["other-0"]);
+    scene.sound(3).await;
+}
+
+#[tokio::test]
+async fn a_slot_whose_name_somebody_has_is_left_out() {
+    let scene = Scene::start("blocked").await;
+    // A request may have any name, that of a slot too. It waits for a pool of another name.
+    let mut squatter = request(&format!("{POOL}-0"), json!({}));
+    "elsewhere".clone_into(&mut squatter.spec.pool_ref.name);
+    scene.sandboxes.create(&PostParams::default(), &squatter).await.unwrap();
+    scene.pool(json!({"warm": {"target": 1}})).await;
+    scene.level(1).await;
+    scene.pool_says("Degraded", "True", "SlotBlocked").await;
+    let names: Vec<String> = scene.members().await.iter().map(name).collect();
+    assert_eq!(names, [format!("{POOL}-1")]);
+    scene.delete(&format!("{POOL}-0")).await;
+    scene.scale(2).await;
+    scene.level(2).await;
+    scene.pool_says("Degraded", "False", "AsExpected").await;
+    scene.sound(2).await;
 }

@@ -6,11 +6,11 @@ use futures::future::join_all;
 use kube::api::{Patch, PatchParams};
 use sandbar::api::{Phase, StartKind};
 use sandbar::claims::{ClaimError, ClaimWish, Claims};
-use sandbar::cloudsim::admin::State;
+use sandbar::cloudsim::admin::{Seconds, State};
 use serde_json::json;
 
-use crate::scene::{POOL, Scene, held, name};
-use crate::wait::{holds, wait_for_all, wait_gone};
+use crate::scene::{POOL, Scene, held, is, name};
+use crate::wait::{eventually, holds, wait_for_all, wait_gone};
 
 #[tokio::test]
 async fn a_claimed_member_is_noted_replaced_and_ended_at_its_expiry() {
@@ -124,4 +124,27 @@ async fn the_pool_never_takes_a_claimed_member_s7() {
     assert!(app.gone.unwrap() >= expires, "it lived out its claim");
     assert_eq!(scene.totals().await.existing, 0);
     scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn a_member_on_its_way_can_be_claimed_and_is_ready_for_its_holder_s6() {
+    let scene = Scene::on("cold", |mut account| {
+        account.timings.ready_seconds = Seconds::Fixed(4.0);
+        account
+    })
+    .await;
+    scene.pool(json!({"warm": {"target": 1}, "limits": {"maxSandboxes": 1}})).await;
+    let claimed = eventually("claimed while it is being made", async || {
+        let member = scene.members().await.pop().ok_or("no member yet")?;
+        if member.phase() != Phase::Creating {
+            return Err(format!("{:?}", member.phase()));
+        }
+        scene.claim(&member, "run-1", "10m").await.map_err(|error| error.to_string())
+    })
+    .await;
+    let ready = scene.shows(&name(&claimed), "ready for its holder", |member| is(member, "Ready")).await;
+    assert_eq!((ready.metadata.uid.as_ref(), held(&ready)), (claimed.metadata.uid.as_ref(), Some("run-1")));
+    assert_eq!(ready.status.unwrap().start_kind, Some(StartKind::Cold));
+    assert_eq!(ready.spec.claim, claimed.spec.claim);
+    assert_eq!(scene.totals().await.made, 1);
 }

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, Patch, PatchParams};
 use sandbar::api::IN_USE_FINALIZER;
 use sandbar::cloudsim::admin::{AccountSettings, Op};
+use sandbar::dev::cloud::new_token;
 use serde_json::json;
 
 use crate::scene::{POOL, Scene, condition_reason, name};
@@ -147,4 +148,23 @@ async fn a_restart_of_the_operator_with_a_missing_secret_keeps_the_finalizers_s4
     scene.env.set_credentials(&scene.env.token).await;
     wait_gone(&scene.pools, POOL).await;
     assert_eq!(scene.totals().await.existing, 0);
+}
+
+#[tokio::test]
+async fn a_rotated_token_of_the_same_account_is_used_without_a_restart() {
+    let new = new_token();
+    let scene = Scene::on("rotated", |mut account| {
+        account.tokens.push(new.clone());
+        account
+    })
+    .await;
+    scene.pool(json!({"warm": {"target": 1}})).await;
+    scene.level(1).await;
+    scene.env.set_credentials(&new).await;
+    scene.env.sim.revoke_token(&scene.env.token).await.unwrap();
+    scene.scale(2).await;
+    scene.level(2).await;
+    scene.pool_says("ProviderReachable", "True", "AsExpected").await;
+    scene.delete_pool().await;
+    scene.sound(2).await;
 }
