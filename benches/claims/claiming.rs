@@ -9,14 +9,14 @@ use sandbar::claims::{ClaimWish, Claims, RequestWish, fresh_id};
 use serde_json::json;
 
 use crate::meter::{OBJECTS, Writes, p50};
-use crate::scale::{SIZE, name};
+use crate::scale::{name, size};
 use crate::table::Table;
 use crate::world::{Bench, Result};
 
 /// Claimers at once.
 const CROWD: usize = 10;
-/// Pools with members for a thousand claims.
-const PART: usize = 1000 / SIZE;
+/// Pools whose members one measure claims: a thousand.
+const PART: usize = 10;
 /// Requests that are measured.
 const REQUESTS: usize = 20;
 
@@ -121,16 +121,17 @@ async fn bare_crowd(bench: &Bench, each: usize) -> Result<Vec<Duration>> {
 pub async fn listed(bench: &Bench, table: &mut Table) -> Result<()> {
     let (claims, pool) = (bench.claims(), name(2 * PART));
     let mut times = Vec::new();
-    for _ in 0..SIZE {
+    for _ in 0..size() {
         let started = Instant::now();
         claims.claim_warm(&pool, &wish()).await?;
         times.push(started.elapsed());
     }
-    table.figure("claim p50 with a list of 100 members first, one claimer", format!("{:.2} ms", p50(&mut times)));
+    let what = format!("claim p50 with a list of {} members first, one claimer", size());
+    table.figure(&what, format!("{:.2} ms", p50(&mut times)));
     let (pool, sent) = (name(2 * PART + 1), bench.sent());
     let crowd = (0..CROWD).map(|_| async {
         let mut times = Vec::new();
-        for _ in 0..SIZE / CROWD {
+        for _ in 0..size() / CROWD {
             let started = Instant::now();
             claims.claim_warm(&pool, &wish()).await?;
             times.push(started.elapsed());

@@ -13,16 +13,17 @@ use crate::world::{Bench, Result};
 /// Pools, each with an account: a token may make 200 calls in a minute.
 const POOLS: [&str; 2] = ["refill-0", "refill-1"];
 /// Warm members of each.
-const TARGET: u32 = 25;
+const TARGET: usize = 25;
 /// Claims on each.
-const CLAIMS: u32 = 50;
+const CLAIMS: usize = 50;
 
 /// Claims with refill, then the end of everything.
 pub async fn refill(bench: &Bench, table: &mut Table) -> Result<()> {
     for pool in POOLS {
+        bench.account(pool).await?;
         bench.pool(pool, TARGET, TARGET + CLAIMS).await?;
     }
-    let level = POOLS.len() * TARGET as usize;
+    let level = POOLS.len() * TARGET;
     bench.warm(level).await?;
     bench.quiet().await?;
     let before = cpu(bench.operator())?;
@@ -30,7 +31,7 @@ pub async fn refill(bench: &Bench, table: &mut Table) -> Result<()> {
     futures::future::try_join_all(all).await?;
     bench.warm(level).await?;
     bench.quiet().await?;
-    let claims = POOLS.len() as f64 * f64::from(CLAIMS);
+    let claims = (POOLS.len() * CLAIMS) as f64;
     let took = (cpu(bench.operator())? - before).as_secs_f64() * 1000.0;
     table.at_most(&format!("operator CPU per claim with refill ({claims} claims)"), 2.0, took / claims, " ms");
     end(bench, table).await

@@ -10,12 +10,13 @@ use crate::world::Result;
 /// Ticks per second in `/proc/PID/stat`: fixed by the kernel's interface.
 const TICKS: f64 = 100.0;
 
-/// Writes that the API server was asked for, by resource, whatever it answered.
+/// Writes that the API server was asked for, by resource and verb (`secrets POST`), whatever it answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writes(BTreeMap<String, u64>);
 
-/// What Sandbar writes apart from the pools' status.
-pub const OBJECTS: [&str; 3] = ["sandboxes", "secrets", "events"];
+/// What is written for members and claims. Of Secrets only the members' own are made while something is measured;
+/// the finalizer on the credentials is the pool's.
+pub const OBJECTS: [&str; 3] = ["sandboxes ", "secrets POST", "events "];
 
 impl Writes {
     /// Reads them from the API server's metrics (`apiserver_request_total`).
@@ -27,27 +28,27 @@ impl Writes {
                 let (_, rest) = line.split_once(&format!(",{name}=\""))?;
                 rest.split_once('"').map(|(value, _)| value)
             };
-            let changes =
-                matches!(label("verb"), Some("POST" | "PUT" | "PATCH" | "APPLY" | "DELETE" | "DELETECOLLECTION"));
             let dry = label("dry_run").is_some_and(|dry| !dry.is_empty());
-            let (Some(resource), Some((_, count))) = (label("resource"), line.rsplit_once(' ')) else { continue };
+            let (Some(resource), Some(verb)) = (label("resource"), label("verb")) else { continue };
+            let Some((_, count)) = line.rsplit_once(' ') else { continue };
+            let changes = ["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"].contains(&verb);
             if changes && !dry && resource != "leases" && resource != "selfsubjectaccessreviews" {
                 // Counters are floats in this format.
-                *writes.entry(resource.to_owned()).or_default() += count.parse::<f64>()? as u64;
+                *writes.entry(format!("{resource} {verb}")).or_default() += count.parse::<f64>()? as u64;
             }
         }
         Ok(Self(writes))
     }
 
-    /// Writes of these resources since then.
-    pub fn since(&self, before: &Self, resources: &[&str]) -> u64 {
-        let of = |writes: &Self, resource: &str| writes.0.get(resource).copied().unwrap_or_default();
-        resources.iter().map(|resource| of(self, resource) - of(before, resource)).sum()
+    /// Writes since then whose resource and verb begin with one of these.
+    pub fn since(&self, before: &Self, kinds: &[&str]) -> u64 {
+        let counted = self.0.iter().filter(|(name, _)| kinds.iter().any(|kind| name.starts_with(kind)));
+        counted.map(|(name, count)| count - before.0.get(name).copied().unwrap_or_default()).sum()
     }
 
     /// All writes since then.
     pub fn all_since(&self, before: &Self) -> u64 {
-        self.0.keys().map(|resource| self.since(before, &[resource.as_str()])).sum()
+        self.since(before, &[""])
     }
 }
 

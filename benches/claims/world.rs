@@ -103,13 +103,18 @@ impl Bench {
         Api::namespaced(self.claimer.clone(), NAMESPACE)
     }
 
-    /// Makes a pool with an account of its own.
-    pub async fn pool(&self, name: &str, target: u32, max: u32) -> Result<()> {
+    /// Makes an account and the Secret that opens it, both for the pool of this name.
+    pub async fn account(&self, name: &str) -> Result<()> {
         let token = new_token();
         self.sim.put_account(name, &AccountSettings::with_token(token.clone())).await?;
         let secret =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"token": token}});
         self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+        Ok(())
+    }
+
+    /// Makes a pool with the account of its name.
+    pub async fn pool(&self, name: &str, target: usize, max: usize) -> Result<()> {
         let pool = json!({
             "apiVersion": "sandbar.dev/v1alpha1", "kind": "SandboxPool", "metadata": {"name": name},
             "spec": {
