@@ -34,7 +34,7 @@ const SORTS: [(&str, u32); 8] = [
     ("list", 2),
 ];
 /// Lives that run side by side: they wait more than they compute.
-const AT_ONCE: usize = 6;
+static TURNS: Semaphore = Semaphore::const_new(8);
 /// More calls of one sort than a life can need.
 const MOST_CALLS: u32 = 60;
 /// The bound of every wait: a lease has to run out in it, next to many others.
@@ -51,14 +51,13 @@ async fn a_death_after_any_call_changes_nothing_s8() {
 }
 
 async fn every_call(when: &str) {
-    let turns = Semaphore::new(AT_ONCE);
-    join_all(SORTS.map(|(sort, least)| every_call_of(sort, least, when, &turns))).await;
+    join_all(SORTS.map(|(sort, least)| every_call_of(sort, least, when))).await;
 }
 
 /// Goes through the calls of one sort until a life has fewer of them.
-async fn every_call_of(sort: &str, least: u32, when: &str, turns: &Semaphore) {
+async fn every_call_of(sort: &str, least: u32, when: &str) {
     for at in 1..=MOST_CALLS {
-        let _turn = turns.acquire().await.expect("nobody closes it");
+        let _turn = TURNS.acquire().await.expect("nobody closes it");
         if !life(sort, at, when).await {
             assert!(at > least, "a life has only {} calls of sort {sort:?}", at - 1);
             return;
@@ -73,7 +72,7 @@ async fn life(sort: &str, at: u32, when: &str) -> bool {
     let point = at.to_string();
     // Listings are calls too: there are as few of them as the work needs.
     let spec = OperatorSpec::default()
-        .args(&["--listing-period", "1s", "--listing-slow", "60s"])
+        .args(&["--lease-duration", "6s", "--listing-period", "1s", "--listing-slow", "60s"])
         .env("SANDBAR_CRASH_AT", &point)
         .env("SANDBAR_CRASH_WHEN", when)
         .env("SANDBAR_CRASH_ON", sort);

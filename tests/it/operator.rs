@@ -8,7 +8,8 @@ use sandbar::dev::operator::{Operator, OperatorOptions};
 /// Flags of a quick operator: everything that takes tens of seconds in
 /// earnest takes one or two, in the same order of lengths.
 const QUICK: [(&str, &str); 12] = [
-    ("--lease-duration", "6s"),
+    // A starved API server must not cost an operator that nobody starts again its lease.
+    ("--lease-duration", "20s"),
     ("--listing-period", "500ms"),
     ("--listing-slow", "3s"),
     ("--create-timeout", "3s"),

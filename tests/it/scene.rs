@@ -5,7 +5,6 @@
 //! [`Scene::sound`] checks what must hold at the end of every test.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,7 +13,7 @@ use sandbar::api::{Claim, Phase, Sandbox, SandboxPool, SandboxPoolStatus};
 use sandbar::cloudsim::admin::{AccountSettings, Call, Entry, Ledger, Op, State, Totals};
 use serde_json::{Value, json};
 
-use crate::wait::{eventually, eventually_within, wait_for, wait_for_all, wait_gone};
+use crate::wait::{eventually, wait_for, wait_for_all, wait_gone};
 use crate::world::{OperatorSpec, TestEnv, TestOperator, World, quick_account};
 
 /// The pool of every test.
@@ -240,7 +239,7 @@ impl Scene {
 
     /// Waits until something that is no object is so.
     pub async fn within<T, F: Future<Output = Result<T, String>>>(&self, what: &str, check: impl Fn() -> F) -> T {
-        eventually_within(Duration::from_secs(60), what, check).await
+        eventually(what, check).await
     }
 }
 

@@ -18,14 +18,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::world::yaml;
 
-/// The bound when none is given.
-pub const WITHIN: Duration = Duration::from_secs(60);
+/// The bound when none is given: for a machine on which many tests wait for two cores.
+pub const WITHIN: Duration = Duration::from_secs(120);
 
 /// A kind that can be watched and printed.
 pub trait Kind: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static {}
 impl<K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static> Kind for K {}
 
-/// Waits (watching, up to 60 s) until the object exists and `condition`
+/// Waits (watching, up to two minutes) until the object exists and `condition`
 /// holds, and gives it. `what` completes "waiting for NAME: ...".
 pub async fn wait_for<K: Kind>(api: &Api<K>, name: &str, what: &str, condition: impl Fn(&K) -> bool) -> K {
     wait_for_within(WITHIN, api, name, what, condition).await
@@ -44,13 +44,13 @@ pub async fn wait_for_within<K: Kind>(
     watch_until(within, states, &format!("{name}: {what}"), met).await
 }
 
-/// Waits (watching, up to 60 s) until no object of that name exists.
+/// Waits (watching, up to two minutes) until no object of that name exists.
 pub async fn wait_gone<K: Kind>(api: &Api<K>, name: &str) {
     let states = watch_object(api.clone(), name).default_backoff();
     watch_until(WITHIN, states, &format!("{name}: gone"), |state: &Option<K>| state.is_none().then_some(())).await;
 }
 
-/// Waits (watching, up to 60 s) until `condition` holds for all objects of
+/// Waits (watching, up to two minutes) until `condition` holds for all objects of
 /// the kind in the API's namespace, sorted by name, and gives them.
 pub async fn wait_for_all<K: Kind>(api: &Api<K>, what: &str, condition: impl Fn(&[K]) -> bool) -> Vec<K> {
     let events = watcher(api.clone(), Config::default()).default_backoff();
@@ -103,7 +103,7 @@ async fn watch_until<S: Serialize, T, E: Debug>(
     }
 }
 
-/// Asks again and again (every 50 ms, up to 60 s) until `check` is `Ok`, and
+/// Asks again and again (every 50 ms, up to two minutes) until `check` is `Ok`, and
 /// gives that: for what cannot be watched, such as the cloud's ledger. An
 /// `Err` says what was seen instead.
 pub async fn eventually<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
