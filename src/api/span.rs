@@ -10,7 +10,7 @@ use std::time::Duration;
 /// order, each at most once: `2m`, `1h30m`, `90s`.
 ///
 /// CEL's `duration()` reads the same text, so the API server can compare two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(u32);
 

@@ -1,5 +1,6 @@
 //! What every controller shares.
 
+use super::filled::Filled;
 use super::index::PoolIndex;
 use super::memory::Memory;
 use super::orphans::facts::OrphanMode;
@@ -58,6 +59,8 @@ pub struct Context {
     pub events: Publisher,
     /// Prometheus.
     pub metrics: Metrics,
+    /// Whether the stores below hold a whole list.
+    pub filled: Filled,
     /// Every Sandbox.
     pub sandboxes: Store<Guarded>,
     /// Every pool.

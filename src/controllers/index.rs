@@ -59,6 +59,14 @@ impl PoolIndex {
         names.iter().filter_map(|name| store.get(&ObjectRef::new(name).within(namespace))).collect()
     }
 
+    /// Forgets names that the store does not have.
+    pub fn retain(&self, store: &Store<Guarded>) {
+        self.lock().retain(|(namespace, _), names| {
+            names.retain(|name| store.get(&ObjectRef::new(name).within(namespace)).is_some());
+            !names.is_empty()
+        });
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, BTreeSet<String>>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }

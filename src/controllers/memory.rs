@@ -4,7 +4,7 @@
 //! is looked at with more caution, never with less.
 
 use crate::providers::Instance;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -77,6 +77,11 @@ impl Memory {
     /// Forgets a Sandbox that no longer exists.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
+    }
+
+    /// Forgets all but these.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.lock().retain(|uid, _| uids.contains(uid));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {

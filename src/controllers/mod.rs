@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod context;
+pub mod filled;
 pub mod index;
 pub mod memory;
 pub mod orphans;

@@ -5,7 +5,7 @@ use super::pokes::Pokes;
 use super::sandbox::Guarded;
 use super::sandbox::facts::ProbeFact;
 use crate::agent::client::probe;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
@@ -25,6 +25,9 @@ pub struct Target {
 
 /// Bad answers in a row, each a new fact worth a look, up to this many.
 const COUNT_TO: u32 = 3;
+
+/// After a bad answer, so that three of them show within 30 s of the last good one.
+const AGAIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Entry {
@@ -86,6 +89,11 @@ impl Probes {
         self.lock().remove(uid);
     }
 
+    /// Asks none but these any more.
+    pub fn retain(&self, uids: &HashSet<String>) {
+        self.lock().retain(|uid, _| uids.contains(uid));
+    }
+
     async fn ask(self, target: Target, answer: Arc<Mutex<Option<Answer>>>) {
         // Members made together are not asked together.
         let share = crate::api::hash_share(&format!("{}/{}", target.namespace, target.name));
@@ -98,7 +106,7 @@ impl Probes {
             if note(&answer, healthy, self.replace_after) {
                 self.pokes.poke(&target.namespace, &target.name);
             }
-            tokio::time::sleep(if healthy { target.period } else { target.period.min(Duration::from_secs(10)) }).await;
+            tokio::time::sleep(if healthy { target.period } else { target.period.min(AGAIN) }).await;
         }
     }
 

@@ -19,8 +19,6 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Check, Readiness};
 use crate::telemetry::server;
 use futures::StreamExt;
-use kube::Resource;
-use kube::runtime::reflector::Store;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,7 +52,9 @@ pub struct Settings {
 }
 
 /// Between two looks at whether a store is filled.
-const STORE_PERIOD: Duration = Duration::from_millis(200);
+const STORE_PERIOD: Duration = Duration::from_millis(50);
+/// Between two looks at credentials Secrets that nothing needs any more.
+const SECRETS_PERIOD: Duration = Duration::from_secs(30);
 /// Between two looks at the rate budgets for the metrics.
 const BUDGET_PERIOD: Duration = Duration::from_secs(5);
 
@@ -145,9 +145,9 @@ async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken
             readiness.set(&format!("store {name}"), Check::Missing("not read yet".to_owned()));
         }
         readiness.set("leader", Check::Ok);
-        until_read(&synced.sandboxes).await;
+        until(|| synced.filled.has_sandboxes()).await;
         readiness.set("store sandboxes", Check::Ok);
-        until_read(&synced.pools).await;
+        until(|| synced.filled.has_pools()).await;
         readiness.set("store sandboxpools", Check::Ok);
     });
     let stopping = || stop.clone().cancelled_owned();
@@ -158,12 +158,10 @@ async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken
     );
 }
 
-/// Waits for the first whole list. A store wakes one waiter only, which is its controller: so it is asked again.
-async fn until_read<K>(store: &Store<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    while tokio::time::timeout(STORE_PERIOD, store.wait_until_ready()).await.is_err() {}
+async fn until(filled: impl Fn() -> bool) {
+    while !filled() {
+        tokio::time::sleep(STORE_PERIOD).await;
+    }
 }
 
 /// Carries news of the inventory and of the budgets to whom they concern.
@@ -179,6 +177,17 @@ fn forward(context: &Arc<Context>) {
         poke_ending(&pools, &account.0);
         std::future::ready(())
     }));
+    let secrets = Arc::clone(context);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SECRETS_PERIOD).await;
+            if secrets.filled.is_complete()
+                && let Err(error) = super::sandbox_pool::apply::release_all_unused(&secrets).await
+            {
+                tracing::warn!(error = chain(&error), "a credentials Secret is kept longer than it is needed");
+            }
+        }
+    });
     let budgets = Arc::clone(context);
     tokio::spawn(async move {
         loop {

@@ -3,6 +3,7 @@
 use super::{PoolPokes, SandboxPokes, Settings};
 use crate::api::short_hash;
 use crate::controllers::context::Context;
+use crate::controllers::filled::Filled;
 use crate::controllers::index::PoolIndex;
 use crate::controllers::memory::Memory;
 use crate::controllers::probes::Probes;
@@ -69,6 +70,7 @@ pub(super) async fn parts(
         memory: Memory::default(),
         pool_memory: PoolMemory::default(),
         index: PoolIndex::default(),
+        filled: Filled::default(),
         system_namespace: settings.namespace.clone(),
         watched: settings.watch_namespace.clone(),
         lease_name: settings.lease_name.clone(),

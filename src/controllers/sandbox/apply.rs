@@ -12,6 +12,7 @@ use crate::api::Sandbox;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
 use crate::providers::accounts::Connection;
+use crate::telemetry::secret::Secret;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use std::sync::Arc;
@@ -65,15 +66,16 @@ pub async fn apply(
     connection: Option<&Connection>,
     plan: Plan,
 ) -> Result<(), ApplyError> {
-    let Plan { status, can_wait, effects, again: _ } = plan;
+    let Plan { status, needs_token, can_wait, effects, again: _ } = plan;
     let mut current = Arc::clone(sandbox);
+    let token = if needs_token { objects::token(context, sandbox, true).await? } else { None };
     if sandbox.status.clone().unwrap_or_default() != status {
         let _turn = if can_wait { Some(context.follow_ups.turn().await) } else { None };
         current = objects::write_status(context, &current, status).await?;
     }
     let mut outcomes = Vec::new();
     for effect in effects {
-        if let Some(outcome) = perform(context, &mut current, connection, effect).await? {
+        if let Some(outcome) = perform(context, &mut current, connection, token.as_ref(), effect).await? {
             outcomes.push(outcome);
         }
     }
@@ -89,6 +91,7 @@ async fn perform(
     context: &Context,
     current: &mut Arc<Sandbox>,
     connection: Option<&Connection>,
+    token: Option<&Secret<String>>,
     effect: Effect,
 ) -> Result<Option<Outcome>, ApplyError> {
     if !context.lease.is_leader() {
@@ -97,7 +100,8 @@ async fn perform(
     match effect {
         Effect::AddFinalizer => objects::add_finalizer(context, current).await?,
         Effect::Create { name, marks, fresh } => {
-            return cloud::create(context, current, connection, name, marks, fresh).await;
+            let call = cloud::Create { name, marks, fresh, token: token.cloned() };
+            return cloud::create(context, current, connection, call).await;
         }
         Effect::Delete { id } => cloud::delete(context, current, connection, &id).await,
         Effect::ResetProbe => context.probes.forget(current.metadata.uid.as_deref().unwrap_or_default()),

@@ -75,6 +75,8 @@ pub struct Evidence {
     pub name_free: Option<bool>,
     /// The create's own answer, until the status shows it.
     pub created: Option<Instance>,
+    /// How old the newest listing is; none before the first one.
+    pub listing_age: Option<Duration>,
     /// How long ago this process last asked for its deletion.
     pub delete_asked_ago: Option<Duration>,
     /// No provider call for this object before so long.
@@ -148,6 +150,8 @@ pub enum PoolFact {
         wait_timeout: Span,
         /// It is being deleted.
         terminating: bool,
+        /// It has as many members as it may.
+        full: bool,
     },
     /// The API server said that there is none.
     Missing,
@@ -164,6 +168,8 @@ pub struct Candidate {
     pub resource_version: String,
     /// Where it is.
     pub phase: Phase,
+    /// The longest claim that it takes: its template's, which may be older than the pool's.
+    pub max_ttl: Span,
 }
 
 /// The member that a request is bound to.
@@ -182,4 +188,15 @@ pub enum BoundFact {
     Gone,
     /// Nobody can tell.
     Unknown,
+}
+
+/// A member as one that could be claimed.
+pub(crate) fn candidate(sandbox: &Sandbox) -> Candidate {
+    Candidate {
+        name: sandbox.metadata.name.clone().unwrap_or_default(),
+        uid: sandbox.metadata.uid.clone().unwrap_or_default(),
+        resource_version: sandbox.metadata.resource_version.clone().unwrap_or_default(),
+        phase: sandbox.phase(),
+        max_ttl: sandbox.spec.template.as_ref().map(|template| template.claims.max_ttl).unwrap_or_default(),
+    }
 }

@@ -55,6 +55,10 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
             return Ok(Action::requeue(LOOK_ANYWAY));
         }
     };
+    // A pass over half a list would make what is there already, or let go what is not gone.
+    if !context.filled.is_complete() {
+        return Ok(Action::requeue(STALE_PAUSE));
+    }
     let uid = sandbox.uid().unwrap_or_default();
     if context.gate.is_stale(&uid, sandbox.metadata.resource_version.as_deref().unwrap_or_default()) {
         return Ok(Action::requeue(STALE_PAUSE));

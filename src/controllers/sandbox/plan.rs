@@ -14,7 +14,7 @@ use super::facts::{MemberFacts, Observed, ProviderFact};
 use crate::api::conditions::{self, Reason, Type, Wanted};
 use crate::api::{Claim, MEMBER_FINALIZER, ObjectUid, Phase, SandboxStatus, Span};
 use crate::providers::Marks;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::time::Duration;
 
 /// Something to be done outside. [`super::apply`] does each once, in order.
@@ -28,7 +28,7 @@ pub enum Effect {
         name: String,
         /// Ownership.
         marks: Marks,
-        /// The attempt was written in this very pass: a missing token is made, not mourned.
+        /// The attempt was written in this very pass: nothing else can have sent it.
         fresh: bool,
     },
     /// Ask the provider to delete the instance with this id.
@@ -76,6 +76,8 @@ pub enum Effect {
 pub struct Plan {
     /// The status as it must stand before any effect: the intent.
     pub status: SandboxStatus,
+    /// The agent's token must be there before the status is written: an attempt without one is lost.
+    pub needs_token: bool,
     /// Writing the status can wait for a turn: nothing but readers depends on it.
     pub can_wait: bool,
     /// What to do then, in order.
@@ -118,12 +120,13 @@ struct Draft<'facts> {
     wanted: Vec<Wanted>,
     effects: Vec<Effect>,
     again: Option<Duration>,
+    needs_token: bool,
 }
 
 impl<'facts> Draft<'facts> {
     fn new(facts: &'facts MemberFacts) -> Self {
         let status = facts.sandbox.status.clone().unwrap_or_default();
-        Self { facts, status, wanted: Vec::new(), effects: Vec::new(), again: None }
+        Self { facts, status, wanted: Vec::new(), effects: Vec::new(), again: None, needs_token: false }
     }
 
     fn uid(&self) -> &'facts str {
@@ -180,7 +183,13 @@ impl<'facts> Draft<'facts> {
                 false
             }
             (ProviderFact::Open { .. }, _) => {
-                if self.status.conditions.iter().any(|condition| condition.type_ == Type::ProviderReachable.as_str()) {
+                // What a create call was told is taken back by one that works, not by an open door.
+                let told = |condition: &Condition| {
+                    condition.type_ == Type::ProviderReachable.as_str()
+                        && condition.reason != Reason::CredentialsRejected.as_str()
+                        && condition.reason != Reason::RateLimited.as_str()
+                };
+                if self.status.conditions.iter().any(told) {
                     self.want(Type::ProviderReachable, true, Reason::AsExpected, "the provider answers");
                 }
                 true
@@ -207,6 +216,6 @@ impl<'facts> Draft<'facts> {
         let can_wait = self.facts.sandbox.held_by().is_some()
             && self.effects.iter().all(|effect| matches!(effect, Effect::Event { .. }))
             && self.status.instance.as_ref().is_some_and(|instance| instance.ready_at.is_some());
-        Plan { status: self.status, can_wait, effects: self.effects, again: self.again }
+        Plan { status: self.status, needs_token: self.needs_token, can_wait, effects: self.effects, again: self.again }
     }
 }

@@ -10,6 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{Controller, WatchStreamExt, controller, watcher};
 use kube::{Api, Resource, ResourceExt};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How many Sandboxes are worked on at once.
@@ -56,7 +57,8 @@ fn note(context: &Context, event: &Event<Guarded>) {
     let (guarded, deleted) = match event {
         Event::Apply(guarded) | Event::InitApply(guarded) => (guarded, false),
         Event::Delete(guarded) => (guarded, true),
-        Event::Init | Event::InitDone => return,
+        Event::InitDone => return filled(context),
+        Event::Init => return,
     };
     let namespace = guarded.namespace().unwrap_or_default();
     if deleted && let Some(uid) = guarded.uid() {
@@ -73,6 +75,16 @@ fn note(context: &Context, event: &Event<Guarded>) {
     } else {
         request_changed(context, &namespace, sandbox)
     }
+}
+
+/// A whole list was read: what it does not show went unseen, and is forgotten.
+fn filled(context: &Context) {
+    let all = context.sandboxes.state();
+    let uids: HashSet<String> = all.iter().filter_map(|guarded| guarded.uid()).collect();
+    context.probes.retain(&uids);
+    context.memory.retain(&uids);
+    context.index.retain(&context.sandboxes);
+    context.filled.sandboxes_read();
 }
 
 /// A request that holds the member, and those that wait for one.

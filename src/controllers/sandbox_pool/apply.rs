@@ -4,6 +4,8 @@
 mod members;
 mod secret;
 
+pub use secret::release_all_unused;
+
 use super::plan::{Effect, Plan};
 use crate::api::{POOL_FINALIZER, SandboxPool, SandboxPoolStatus, StartKind};
 use crate::controllers::context::Context;

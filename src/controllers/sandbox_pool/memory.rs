@@ -23,6 +23,7 @@ struct Entry {
 pub struct PoolMemory {
     entries: Mutex<HashMap<String, Entry>>,
     held_secrets: Mutex<HashSet<(String, String)>>,
+    ended: Mutex<HashSet<String>>,
 }
 
 impl PoolMemory {
@@ -90,9 +91,25 @@ impl PoolMemory {
         secrets.contains(&(namespace.to_owned(), name.to_owned()))
     }
 
+    /// Secrets that this process saw the in-use finalizer on.
+    pub fn held_secrets(&self) -> Vec<(String, String)> {
+        self.held_secrets.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The pool was proved empty and is let go: it needs its Secret no more.
+    pub fn ended(&self, pool: &str) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.to_owned());
+    }
+
+    /// Whether the pool was proved empty and is let go.
+    pub fn has_ended(&self, pool: &str) -> bool {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains(pool)
+    }
+
     /// Forgets a pool that no longer exists.
     pub fn forget(&self, pool: &str) {
         self.lock().remove(pool);
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(pool);
     }
 
     fn with<R>(&self, pool: &str, change: impl FnOnce(&mut Entry) -> R) -> R {

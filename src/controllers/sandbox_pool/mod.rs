@@ -47,6 +47,10 @@ pub async fn reconcile(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Resu
             return Ok(Action::requeue(LOOK_ANYWAY));
         }
     };
+    // A pass over half a list would make what is there already, or let go what is not gone.
+    if !context.filled.is_complete() {
+        return Ok(Action::requeue(STALE_PAUSE));
+    }
     let uid = pool.uid().unwrap_or_default();
     if context.gate.is_stale(&uid, &pool.resource_version().unwrap_or_default()) {
         return Ok(Action::requeue(STALE_PAUSE));

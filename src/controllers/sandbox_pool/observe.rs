@@ -1,19 +1,20 @@
 //! Reads everything that a plan for one pool needs.
 
 use super::facts::{Failure, Member, Observed};
+use crate::api::conditions::Reason;
 use crate::api::{Phase, Sandbox, SandboxPool};
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
 use crate::controllers::sandbox::Guarded;
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox::observe::queue;
+use crate::providers::ErrorClass;
 use crate::providers::accounts::Connection;
 use crate::providers::inventory::Urgency;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Observes one pool, and gives the way to its provider where it is open. Reads caches and the
 /// credentials only: what is written upon it is guarded by names and versions.
@@ -55,9 +56,25 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
 
 async fn connect(context: &Context, pool: &SandboxPool, namespace: &str) -> (ProviderFact, Option<Connection>) {
     match context.accounts.resolve(namespace, &pool.spec.provider).await {
-        Ok(connection) => (ProviderFact::Open { account: connection.account.clone() }, Some(connection)),
+        Ok(connection) => (listing_fact(context, &connection), Some(connection)),
         Err(error) => (ProviderFact::Shut { reason: error.reason(), message: error.to_string() }, None),
     }
+}
+
+/// An account that cannot be listed is as good as shut: nothing is made that nobody could find again.
+fn listing_fact(context: &Context, connection: &Connection) -> ProviderFact {
+    let Some(error) = context.inventory.last_error(&connection.account) else {
+        return ProviderFact::Open { account: connection.account.clone() };
+    };
+    let reason = match error.class {
+        ErrorClass::Auth => {
+            context.accounts.forget(connection);
+            Reason::CredentialsRejected
+        }
+        ErrorClass::Limited { .. } => Reason::RateLimited,
+        _ => Reason::ProviderUnavailable,
+    };
+    ProviderFact::Shut { reason, message: format!("the account cannot be listed: {error}") }
 }
 
 fn made(sandbox: &Sandbox) -> Option<jiff::Timestamp> {
@@ -140,7 +157,7 @@ fn proved_empty(
     let urgency = if ending && empty { Urgency::InFlight } else { Urgency::Level };
     context.inventory.want(&connection.account, Arc::clone(&connection.provider), urgency);
     let Some((since, view)) = since.zip(context.inventory.view(&connection.account)) else { return false };
-    ending && view.listing.began > since + Duration::ZERO && view.with_pool_uid(uid).next().is_none()
+    ending && view.listing.began > since && view.with_pool_uid(uid).next().is_none()
 }
 
 /// Names of the requests that wait for a member.

@@ -49,11 +49,11 @@ where
 }
 
 fn note(context: &Context, event: &Event<GuardedPool>) {
-    let Event::Delete(pool) = event else {
-        if let Event::Apply(pool) = event {
-            wake_queue(context, pool);
-        }
-        return;
+    let pool = match event {
+        Event::Delete(pool) => pool,
+        Event::Apply(pool) => return wake_queue(context, pool),
+        Event::InitDone => return context.filled.pools_read(),
+        Event::Init | Event::InitApply(_) => return,
     };
     context.metrics.remove_pool(&pool.namespace().unwrap_or_default(), &pool.name_any());
     if let Some(uid) = pool.uid() {

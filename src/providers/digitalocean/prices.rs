@@ -10,10 +10,14 @@ use tokio::sync::Mutex;
 /// Prices change rarely.
 const KEPT: Duration = Duration::from_secs(6 * 3_600);
 
+/// After a failure nobody is asked for so long: a price is never urgent.
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// Prices in USD per second by size slug, asked for once in a while.
 #[derive(Default)]
 pub(super) struct Prices {
     known: Mutex<Option<(Instant, BTreeMap<String, f64>)>>,
+    failed: Mutex<Option<(Instant, ProviderError)>>,
 }
 
 impl Prices {
@@ -23,7 +27,16 @@ impl Prices {
         let mut known = self.known.lock().await;
         let prices = match known.take().filter(|(at, _)| at.elapsed() < KEPT) {
             Some(kept) => known.insert(kept),
-            None => known.insert((Instant::now(), ask(http).await?)),
+            None => {
+                let mut failed = self.failed.lock().await;
+                if let Some((_, error)) = failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE) {
+                    return Err(error.clone());
+                }
+                match ask(http).await {
+                    Ok(prices) => known.insert((Instant::now(), prices)),
+                    Err(error) => return Err(failed.insert((Instant::now(), error)).1.clone()),
+                }
+            }
         };
         prices.1.get(size).copied().ok_or_else(|| {
             let slugs: Vec<&str> = prices.1.keys().map(String::as_str).collect();

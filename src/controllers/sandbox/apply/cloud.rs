@@ -6,6 +6,7 @@ use crate::controllers::context::Context;
 use crate::controllers::sandbox::settle::Outcome;
 use crate::providers::accounts::Connection;
 use crate::providers::{CreateRequest, ErrorClass, Marks, ProviderError};
+use crate::telemetry::secret::Secret;
 use std::time::{Duration, Instant};
 
 /// A call is not begun when less of the lease than this is left.
@@ -14,21 +15,30 @@ const LEAST_LEASE: Duration = Duration::from_secs(1);
 /// After credentials were refused.
 const AUTH_PAUSE: Duration = Duration::from_secs(30);
 
+/// A create call as planned.
+pub(super) struct Create {
+    pub(super) name: String,
+    pub(super) marks: Marks,
+    /// The attempt was written in this very pass.
+    pub(super) fresh: bool,
+    /// The agent's token, if this pass made sure of it.
+    pub(super) token: Option<Secret<String>>,
+}
+
 /// Sends one create call (S1, S2): the attempt stands in the status already.
 pub(super) async fn create(
     context: &Context,
     sandbox: &Sandbox,
     connection: Option<&Connection>,
-    name: String,
-    marks: Marks,
-    fresh: bool,
+    call: Create,
 ) -> Result<Option<Outcome>, ApplyError> {
+    let Create { name, marks, fresh, token } = call;
     let (Some(connection), Some(template)) = (connection, sandbox.spec.template.clone()) else { return Ok(None) };
-    // A later attempt uses the token of the first: it was made then.
-    let make = fresh && marks.attempt == 1;
-    let Some(agent_token) = objects::token(context, sandbox, make).await? else {
-        return Ok(Some(Outcome::TokenLost));
+    let kept = match token {
+        Some(token) => Some(token),
+        None => objects::token(context, sandbox, false).await?,
     };
+    let Some(agent_token) = kept else { return Ok(Some(Outcome::TokenLost)) };
     // The call must be over before another process could lead.
     let left = context.lease.valid_for().min(context.timing.create_timeout);
     if left < LEAST_LEASE {

@@ -4,7 +4,7 @@ use super::ObserveError;
 use crate::api::{ObjectUid, Phase, Sandbox, SandboxPool};
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
-use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts};
+use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts, candidate};
 use kube::Api;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::HashSet;
@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 pub(super) async fn observe(context: &Context, sandbox: &Arc<Sandbox>) -> Result<RequestFacts, ObserveError> {
     let namespace = sandbox.metadata.namespace.clone().unwrap_or_default();
-    let pool = pool(context, &namespace, &sandbox.spec.pool_ref.name).await?;
-    let bound = bound(context, sandbox, &namespace).await?;
     let siblings = context.index.sandboxes(&context.sandboxes, &namespace, &sandbox.spec.pool_ref.name);
+    let members = readable(&siblings).filter(|sandbox| sandbox.is_member()).count();
+    let pool = pool(context, &namespace, &sandbox.spec.pool_ref.name, members).await?;
+    let bound = bound(context, sandbox, &namespace).await?;
     let candidates = candidates(readable(&siblings));
     let ahead = queue(readable(&siblings))
         .into_iter()
@@ -23,7 +24,7 @@ pub(super) async fn observe(context: &Context, sandbox: &Arc<Sandbox>) -> Result
     Ok(RequestFacts { sandbox: Arc::clone(sandbox), now: context.clock.now(), pool, bound, candidates, ahead })
 }
 
-async fn pool(context: &Context, namespace: &str, name: &str) -> Result<PoolFact, ObserveError> {
+async fn pool(context: &Context, namespace: &str, name: &str, members: usize) -> Result<PoolFact, ObserveError> {
     let cached = context.pools.get(&ObjectRef::new(name).within(namespace));
     let known = cached.as_ref().and_then(|guarded| guarded.0.as_ref().ok()).cloned();
     let pool = match known {
@@ -39,6 +40,7 @@ async fn pool(context: &Context, namespace: &str, name: &str) -> Result<PoolFact
         max_ttl: pool.spec.claims.max_ttl,
         wait_timeout: pool.spec.claims.wait_timeout,
         terminating: pool.metadata.deletion_timestamp.is_some(),
+        full: usize::try_from(pool.spec.limits.max_sandboxes).is_ok_and(|limit| members >= limit),
     }))
 }
 
@@ -73,7 +75,8 @@ fn trusted(sandbox: &Sandbox, member: &Sandbox, bound: &ObjectUid) -> bool {
         return false;
     }
     match member.held_by() {
-        None => true,
+        // One that cannot be claimed any more is left for another, which only the API server may cause.
+        None => Phase::CLAIMABLE.contains(&member.phase()),
         Some(claim) => claim.for_.as_ref().is_some_and(|held| Some(&held.uid) == sandbox.metadata.uid.as_ref()),
     }
 }
@@ -102,11 +105,16 @@ pub(crate) fn candidates<'all>(all: impl Iterator<Item = &'all Sandbox> + Clone)
         .collect();
     let mut free: Vec<&Sandbox> = all
         .filter(|sandbox| sandbox.is_member() && !sandbox.is_deleting() && sandbox.spec.claim.is_none())
-        .filter(|sandbox| Phase::CLAIMABLE.contains(&sandbox.phase()))
+        .filter(|sandbox| Phase::CLAIMABLE.contains(&sandbox.phase()) && !fell_silent(sandbox))
         .filter(|sandbox| sandbox.metadata.uid.as_deref().is_some_and(|uid| !taken.contains(uid)))
         .collect();
     free.sort_by_key(|sandbox| (rank(sandbox), since(sandbox), sandbox.metadata.uid.clone()));
     free.into_iter().map(candidate).collect()
+}
+
+/// A member that was ready and is not any more may never be again.
+fn fell_silent(sandbox: &Sandbox) -> bool {
+    sandbox.phase() != Phase::Warm && sandbox.instance().is_some_and(|instance| instance.ready_at.is_some())
 }
 
 fn rank(sandbox: &Sandbox) -> u8 {
@@ -124,13 +132,4 @@ fn since(sandbox: &Sandbox) -> Option<jiff::Timestamp> {
         .and_then(|instance| instance.ready_at.as_ref().or(Some(&instance.requested_at)))
         .or(sandbox.metadata.creation_timestamp.as_ref())
         .map(|time| time.0)
-}
-
-fn candidate(sandbox: &Sandbox) -> Candidate {
-    Candidate {
-        name: sandbox.metadata.name.clone().unwrap_or_default(),
-        uid: sandbox.metadata.uid.clone().unwrap_or_default(),
-        resource_version: sandbox.metadata.resource_version.clone().unwrap_or_default(),
-        phase: sandbox.phase(),
-    }
 }

@@ -14,14 +14,14 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         // The pool records the failure and deletes the member; a claimed one ends itself.
         return;
     }
+    if let Some(pause) = draft.facts.evidence.not_before {
+        draft.again(pause);
+        return;
+    }
     if !draft.open_account() {
         if draft.status.phase.is_none() {
             draft.phase(Phase::Pending, Reason::ProviderUnavailable);
         }
-        return;
-    }
-    if let Some(pause) = draft.facts.evidence.not_before {
-        draft.again(pause);
         return;
     }
     match draft.status.instance.clone() {
@@ -53,6 +53,7 @@ fn begin(draft: &mut Draft<'_>, attempt: i32) {
         failure: None,
     });
     draft.phase(Phase::Creating, Reason::Creating);
+    draft.needs_token = true;
     create(draft, true);
 }
 
@@ -75,7 +76,7 @@ fn create(draft: &mut Draft<'_>, fresh: bool) {
 
 /// An attempt is under way: find its instance, or ask for it again.
 fn follow(draft: &mut Draft<'_>, instance: &InstanceStatus) {
-    match judge(&draft.facts.evidence, draft.uid(), instance.id.as_deref()) {
+    match judge(&draft.facts.evidence, draft.uid(), instance) {
         Existence::Present(seen) => return running::plan(draft, &seen),
         Existence::Absent if instance.id.is_some() => return lost(draft, instance),
         Existence::Foreign => {
@@ -104,6 +105,12 @@ pub(super) fn past_deadline(draft: &mut Draft<'_>, instance: &InstanceStatus) ->
     let Ok(until) = instance.requested_at.0.checked_add(deadline.signed()) else { return false };
     if draft.facts.now < until {
         draft.again_at(until);
+        return false;
+    }
+    // A view from before the deadline cannot tell what was reached by then (S3).
+    let seen_at = draft.facts.evidence.listing_age.and_then(|age| draft.facts.now.checked_sub(age).ok());
+    if seen_at.is_none_or(|seen_at| seen_at < until) {
+        draft.again_soon();
         return false;
     }
     fail(

@@ -3,7 +3,7 @@
 use super::{Effect, Plan};
 use crate::api::conditions::{self, Reason, Type, Wanted};
 use crate::api::{Claim, ClaimFor, ObjectUid, OnEmpty, Phase, Sandbox, SandboxStatus, Span};
-use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts};
+use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts, candidate};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
@@ -45,8 +45,14 @@ impl Draft<'_> {
                     self.hold(member);
                 } else if self.status.claimed_at.is_some() {
                     self.member_left(Some(member));
-                } else if member.held_by().is_some() || member.is_deleting() {
+                } else if member.held_by().is_some()
+                    || member.is_deleting()
+                    || !Phase::CLAIMABLE.contains(&member.phase())
+                {
                     self.lose(*live);
+                } else if !self.fits(&candidate(member)) {
+                    // No API server takes such a claim, now or later: nothing of ours can be on its way.
+                    self.lose(true);
                 } else {
                     self.claim(&candidate(member));
                 }
@@ -60,9 +66,14 @@ impl Draft<'_> {
         member.held_by().and_then(|claim| claim.for_.as_ref()).is_some_and(|held| Some(held.uid.as_str()) == uid)
     }
 
+    /// Whether the claim is within what the member takes; a pool edited since takes more.
+    fn fits(&self, candidate: &Candidate) -> bool {
+        self.wish().and_then(|claim| claim.ttl).is_none_or(|ttl| ttl <= candidate.max_ttl)
+    }
+
     /// No member yet: end, wait, or choose one.
     fn queue(&mut self) {
-        let PoolFact::Present { on_empty, max_ttl, wait_timeout, terminating, .. } = &self.facts.pool else {
+        let PoolFact::Present { on_empty, max_ttl, wait_timeout, terminating, full, .. } = &self.facts.pool else {
             return self.wait(Reason::PoolNotFound, WAIT_FOR_POOL, "there is no such pool");
         };
         if *terminating {
@@ -77,20 +88,24 @@ impl Draft<'_> {
         if self.waited() >= wait_timeout.signed() {
             return self.finish_with(Reason::WaitTimeout, &format!("no sandbox within {wait_timeout}"));
         }
-        let usable = |candidate: &&Candidate| *on_empty == OnEmpty::Create || candidate.phase == Phase::Warm;
+        let usable = |candidate: &&Candidate| {
+            (*on_empty == OnEmpty::Create || candidate.phase == Phase::Warm) && self.fits(candidate)
+        };
         // Earlier requests take the better candidates; the order is the same for everybody who looks.
         match self.facts.candidates.iter().filter(usable).nth(self.facts.ahead) {
             Some(candidate) => self.bind(candidate.clone()),
             None if *on_empty == OnEmpty::Fail => {
                 self.finish_with(Reason::NoneWarm, "no sandbox is warm, and onEmpty is Fail")
             }
+            None if *full => self.wait(Reason::AtCapacity, *wait_timeout, "the pool has as many sandboxes as it may"),
             None => self.wait(Reason::Queued, *wait_timeout, "waiting for a sandbox"),
         }
     }
 
     fn wait(&mut self, reason: Reason, limit: Span, message: &str) {
         if self.waited() >= limit.signed() {
-            return self.finish_with(if reason == Reason::Queued { Reason::WaitTimeout } else { reason }, message);
+            return self
+                .finish_with(if reason == Reason::PoolNotFound { reason } else { Reason::WaitTimeout }, message);
         }
         self.phase(Phase::Pending, reason);
         self.wanted.push(Wanted::new(Type::Ready, false, reason, message));
@@ -117,7 +132,7 @@ impl Draft<'_> {
         let claim = Claim {
             id: wish.id.clone(),
             holder: wish.holder.clone(),
-            ttl: wish.ttl.or(Some(*default_ttl)),
+            ttl: wish.ttl.or(Some((*default_ttl).min(candidate.max_ttl))),
             for_: Some(held_for),
             keep_ended: None,
         };
@@ -249,7 +264,7 @@ impl Draft<'_> {
             self.status.observed_generation = generation;
         }
         self.status.conditions = conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
-        Plan { status: self.status, can_wait: false, effects: self.effects, again: self.again }
+        Plan { status: self.status, needs_token: false, can_wait: false, effects: self.effects, again: self.again }
     }
 }
 
@@ -263,13 +278,4 @@ fn waiting_phase(member: Phase) -> Phase {
 
 fn name_of(member: &Sandbox) -> String {
     member.metadata.name.clone().unwrap_or_default()
-}
-
-fn candidate(member: &Sandbox) -> Candidate {
-    Candidate {
-        name: name_of(member),
-        uid: member.metadata.uid.clone().unwrap_or_default(),
-        resource_version: member.metadata.resource_version.clone().unwrap_or_default(),
-        phase: member.phase(),
-    }
 }

@@ -41,7 +41,8 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
             // The first answer is on its way; a write for the time between would say nothing new.
             let stored = draft.facts.sandbox.status.as_ref();
             if let Some(stored) = stored.filter(|stored| stored.instance.as_ref().is_some_and(|had| had.id.is_some())) {
-                draft.status = stored.clone();
+                draft.status.url = stored.url.clone();
+                draft.status.instance = stored.instance.clone();
             }
             draft.again_soon();
             past_deadline(draft, &instance);

@@ -71,7 +71,7 @@ pub(super) fn remove(draft: &mut Draft<'_>, instance: &InstanceStatus) -> bool {
         return false;
     }
     let evidence = &draft.facts.evidence;
-    match judge(evidence, draft.uid(), instance.id.as_deref()) {
+    match judge(evidence, draft.uid(), instance) {
         Existence::Absent | Existence::Foreign => return true,
         Existence::Present(seen) => {
             if let Some(stored) = &mut draft.status.instance {

@@ -4,7 +4,7 @@ use super::ApplyError;
 use crate::api::{CredentialsRef, IN_USE_FINALIZER, SandboxPool};
 use crate::controllers::context::Context;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -32,15 +32,36 @@ pub(super) async fn hold(context: &Context, pool: &SandboxPool) -> Result<(), Ap
     Ok(())
 }
 
-/// Takes the finalizer off if no other pool and no member uses the Secret.
+/// The pool was proved empty: its Secret goes if nobody else needs it.
 pub(super) async fn release(context: &Context, pool: &SandboxPool) -> Result<(), ApplyError> {
-    let Some((namespace, name)) = of(pool) else { return Ok(()) };
-    if used_elsewhere(context, pool, &(namespace.clone(), name.clone())) {
+    // Two pools that end together must not each take the other for a reason to keep it.
+    context.pool_memory.ended(&pool.uid().unwrap_or_default());
+    match of(pool) {
+        Some(place) => release_unused(context, &place).await,
+        None => Ok(()),
+    }
+}
+
+/// Takes the finalizer off every Secret that this process held and nothing needs any more: a pool
+/// may have moved to another one.
+///
+/// # Errors
+/// The first write that failed; the rest is tried again later.
+pub async fn release_all_unused(context: &Context) -> Result<(), ApplyError> {
+    for place in context.pool_memory.held_secrets() {
+        release_unused(context, &place).await?;
+    }
+    Ok(())
+}
+
+async fn release_unused(context: &Context, place: &Place) -> Result<(), ApplyError> {
+    if is_used(context, place) {
         return Ok(());
     }
-    context.pool_memory.secret_held(&namespace, &name, false);
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(secret) = api.get_opt(&name).await.map_err(ApplyError::api("the credentials Secret"))? else {
+    let (namespace, name) = place;
+    context.pool_memory.secret_held(namespace, name, false);
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let Some(secret) = api.get_opt(name).await.map_err(ApplyError::api("the credentials Secret"))? else {
         return Ok(());
     };
     let mut finalizers = secret.finalizers().to_vec();
@@ -49,15 +70,21 @@ pub(super) async fn release(context: &Context, pool: &SandboxPool) -> Result<(),
     if finalizers.len() < before { patch(&api, &secret, finalizers).await } else { Ok(()) }
 }
 
-fn used_elsewhere(context: &Context, pool: &SandboxPool, secret: &Place) -> bool {
+fn is_used(context: &Context, secret: &Place) -> bool {
+    // What cannot be read may use a Secret of its own namespace.
+    let near = |metadata: &ObjectMeta| metadata.namespace.as_ref() == Some(&secret.0);
     let by_pool = context.pools.state().iter().any(|guarded| match &guarded.0 {
-        Ok(other) => other.uid() != pool.uid() && of(other).as_ref() == Some(secret),
-        // It cannot be told what it uses.
-        Err(_) => true,
+        Ok(pool) => {
+            !context.pool_memory.has_ended(&pool.uid().unwrap_or_default()) && of(pool).as_ref() == Some(secret)
+        }
+        Err(unreadable) => near(&unreadable.metadata),
     });
     by_pool
         || context.sandboxes.state().iter().any(|guarded| {
-            let Ok(sandbox) = &guarded.0 else { return true };
+            let sandbox = match &guarded.0 {
+                Ok(sandbox) => sandbox,
+                Err(unreadable) => return near(&unreadable.metadata),
+            };
             let reference = sandbox.spec.template.as_ref().and_then(|template| template.provider.credentials_ref());
             let namespace = sandbox.namespace().unwrap_or_default();
             reference.is_some_and(|reference| place(reference, &namespace) == *secret)

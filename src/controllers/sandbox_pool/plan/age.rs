@@ -1,8 +1,10 @@
 //! Replaces warm members before they are too old, spread over the last quarter of `maxAge`.
 
 use super::Draft;
+use super::failures::{Breaker, breaker};
 use crate::api::conditions::Reason;
 use crate::api::hash_share;
+use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::Member;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -68,7 +70,10 @@ pub(super) fn replace(draft: &mut Draft<'_>, aged: &Aged, desired: i32, made: us
     let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
     let in_flight = made + facts.members.iter().filter(|member| member.is_creating() || member.deleting).count();
     let full = facts.members.len() + facts.hidden >= cap;
-    if fresh >= level || (full && in_flight == 0) {
+    // Nothing warm is given up for what cannot be made.
+    let can_make = matches!(breaker(draft), Breaker::Closed | Breaker::Trying)
+        && matches!(facts.provider, ProviderFact::Open { .. });
+    if fresh >= level || (full && in_flight == 0 && can_make) {
         for member in facts.members.iter().filter(|member| aged.contains(&member.uid)) {
             draft.remove(member, Reason::MaxAge);
         }

@@ -47,9 +47,15 @@ fn record(draft: &mut Draft<'_>, member: &Member, failure: &Failure) {
 }
 
 fn forget_after_success(draft: &mut Draft<'_>) {
-    let newest_success = draft.facts.members.iter().filter_map(|member| member.ready_at).max();
+    let members = &draft.facts.members;
+    // Times are whole seconds: another member that became ready in the second of the failure counts.
+    let succeeded = |record: &FailureRecord| {
+        members.iter().any(|member| {
+            member.uid != record.last_uid && member.ready_at.is_some_and(|ready| ready >= record.last_time.0)
+        })
+    };
     if let Some(record) = &mut draft.status.failures
-        && newest_success.is_some_and(|success| success > record.last_time.0)
+        && succeeded(record)
     {
         record.consecutive = 0;
         record.terminal = false;

@@ -103,7 +103,9 @@ fn free_slots(draft: &Draft<'_>) -> impl Iterator<Item = i32> {
 /// Whether members may be made: the credentials open the account that the pool's instances are in.
 fn provider_open(draft: &mut Draft<'_>) -> bool {
     let ProviderFact::Open { account } = &draft.facts.provider else { return false };
-    let empty = draft.facts.members.is_empty() && draft.facts.hidden == 0;
+    // Without any instance asked for, the pool may as well live in another account.
+    let asked = draft.facts.members.iter().any(|member| member.requested_at.is_some());
+    let empty = !asked && draft.facts.hidden == 0;
     match &draft.status.account {
         Some(known) if *known != account.0 && !empty => false,
         _ => {

@@ -102,6 +102,7 @@ impl World {
         facts.evidence = Evidence {
             listing_is_newer: !blind && self.last_write.is_none_or(|write| began > write),
             unlisted_twice,
+            listing_age: (!blind).then(|| Duration::from_secs((self.now - began).unsigned_abs())),
             got: None,
             proved_gone: self.proved_gone,
             name_taken: self.name_taken,

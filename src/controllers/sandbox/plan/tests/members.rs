@@ -45,7 +45,8 @@ fn creating(id: Option<&str>) -> Sandbox {
 }
 
 fn listed(instance: Instance) -> Evidence {
-    Evidence { listed: Some(instance), listing_is_newer: true, ..Evidence::default() }
+    let listing_age = Some(Duration::ZERO);
+    Evidence { listed: Some(instance), listing_is_newer: true, listing_age, ..Evidence::default() }
 }
 
 #[test]
@@ -152,6 +153,26 @@ fn failed_attempts_end_with_a_reason_s13() {
     let plan = run(late);
     let failure = plan.status.instance.and_then(|instance| instance.failure).expect("the attempt is over");
     assert_eq!(failure.reason, "DeadlineExceeded");
+}
+
+#[test]
+fn an_old_view_ends_no_attempt_s3() {
+    let mut late = facts(creating(Some("id-1")), 700);
+    late.evidence = listed(seen(InstancePhase::Starting));
+    late.evidence.listing_age = Some(Duration::from_secs(101));
+    assert!(run(late.clone()).status.instance.is_some_and(|instance| instance.failure.is_none()));
+    late.evidence = Evidence::default();
+    let blind = run(late);
+    assert!(blind.effects.is_empty() && blind.status.instance.is_some_and(|instance| instance.failure.is_none()));
+}
+
+#[test]
+fn the_token_is_there_before_the_attempt_is_written() {
+    assert!(run(facts(member(), 0)).needs_token);
+    assert!(run(facts(after_failure(1, true, false), 200)).needs_token);
+    let mut again = facts(creating(None), 10);
+    again.evidence.listing_is_newer = true;
+    assert!(!run(again).needs_token, "a missing one means that this attempt is lost");
 }
 
 fn after_failure(number: i32, gone: bool, terminal: bool) -> Sandbox {
@@ -339,7 +360,7 @@ fn a_redeploy_costs_a_warm_one_its_warmth_and_a_claimed_one_its_files() {
 
 #[test]
 fn a_foreign_instance_under_our_name_is_left_alone_s9() {
-    let foreign = Instance { marks: None, ..seen(InstancePhase::Running) };
+    let foreign = Instance { marks: None, created_at: Some(at(-1000)), ..seen(InstancePhase::Running) };
     let mut facts = facts(creating(None), 10);
     facts.evidence = listed(foreign.clone());
     let plan = run(facts);

@@ -35,11 +35,18 @@ fn pool(on_empty: OnEmpty) -> PoolFact {
         max_ttl: Span::hours(1),
         wait_timeout: Span::minutes(5),
         terminating: false,
+        full: false,
     }
 }
 
 fn candidate(name: &str, phase: Phase) -> Candidate {
-    Candidate { name: name.into(), uid: format!("uid-{name}"), resource_version: "7".into(), phase }
+    Candidate {
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        resource_version: "7".into(),
+        phase,
+        max_ttl: Span::hours(1),
+    }
 }
 
 fn facts(sandbox: Sandbox, now: i64) -> RequestFacts {
@@ -107,6 +114,35 @@ fn on_empty_decides_what_a_request_gets() {
     assert_eq!(cold(OnEmpty::Wait).status.phase, Some(Phase::Pending));
     let failed = cold(OnEmpty::Fail);
     assert_eq!((failed.status.phase, failed.status.reason.as_deref()), (Some(Phase::Ended), Some("NoneWarm")));
+}
+
+#[test]
+fn a_member_that_takes_only_shorter_claims_is_left_to_others() {
+    let mut sandbox = request(None);
+    sandbox.spec.claim = Some(claim(3600));
+    let mut facts = facts(sandbox, 1);
+    facts.candidates[0].max_ttl = Span::minutes(30);
+    assert_eq!(claims(&run(facts.clone())), ["python-1"]);
+    let mut bound = bound_status();
+    bound.phase = Some(Phase::Creating);
+    let mut member = warm();
+    member.spec.template.as_mut().expect("a member has one").claims.max_ttl = Span::minutes(30);
+    let mut again = facts.sandbox.as_ref().clone();
+    again.status = Some(bound);
+    facts.sandbox = again.into();
+    facts.bound = BoundFact::Present { member: Arc::new(member), live: false };
+    let plan = run(facts);
+    assert!(plan.status.bound_to.is_none() && plan.effects.is_empty(), "{:?}", plan.effects);
+}
+
+#[test]
+fn at_the_cap_it_says_so() {
+    let mut facts = facts(request(None), 1);
+    facts.candidates.clear();
+    if let PoolFact::Present { full, .. } = &mut facts.pool {
+        *full = true;
+    }
+    assert_eq!(run(facts).status.reason.as_deref(), Some("AtCapacity"));
 }
 
 #[test]
