@@ -18,7 +18,7 @@ const CROWD: usize = 10;
 /// Pools whose members one measure claims: a thousand.
 const PART: usize = 10;
 /// Requests that are measured.
-const REQUESTS: usize = 20;
+const REQUESTS: usize = 10;
 
 fn wish() -> ClaimWish {
     ClaimWish { holder: "bench".to_owned(), ttl: None, id: None }
