@@ -18,6 +18,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         return;
     }
     draft.status.desired_warm = 0;
+    draft.want(Type::Available, false, Reason::PoolTerminating, "the pool is being deleted");
     let end_claims = ends_claims(draft);
     for member in facts.members.iter().filter(|member| end_claims || !member.claimed) {
         draft.remove(member, Reason::PoolTerminating);
@@ -38,7 +39,12 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         ProviderFact::Shut { message, .. } => {
             format!("waiting for proof that nothing is left at the provider: {message}")
         }
-        ProviderFact::Open { .. } => "waiting for a listing that shows nothing of this pool".to_owned(),
+        ProviderFact::Open { account } => match draft.status.account.as_ref().filter(|known| **known != account.0) {
+            Some(known) => {
+                format!("the credentials open account {account}; put a token of {known} back into the Secret")
+            }
+            None => "waiting for a listing that shows nothing of this pool".to_owned(),
+        },
     };
     draft.want(Type::Terminating, true, Reason::ProvingEmpty, message);
 }

@@ -126,6 +126,21 @@ fn tell_degraded(draft: &mut Draft<'_>) {
                 "a member does not fit its schema; see the operator's log",
             );
         }
-        Breaker::Closed => draft.want(Type::Degraded, false, Reason::AsExpected, "nothing needs a person"),
+        Breaker::Closed => match closed_by_credentials(draft) {
+            Some((reason, message)) => draft.want(Type::Degraded, true, reason, message),
+            None => draft.want(Type::Degraded, false, Reason::AsExpected, "nothing needs a person"),
+        },
+    }
+}
+
+/// Credentials that only a person can put right; an outage ends by itself.
+fn closed_by_credentials(draft: &Draft<'_>) -> Option<(Reason, String)> {
+    match &draft.facts.provider {
+        ProviderFact::Shut { reason, message }
+            if !matches!(reason, Reason::ProviderUnavailable | Reason::RateLimited) =>
+        {
+            Some((*reason, message.clone()))
+        }
+        ProviderFact::Shut { .. } | ProviderFact::Open { .. } => None,
     }
 }

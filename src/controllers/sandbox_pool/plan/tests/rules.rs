@@ -82,6 +82,7 @@ fn closed_credentials_make_and_remove_nothing_s3() {
     assert!(created(&plan).is_empty() && deleted(&plan).is_empty());
     let status = plan.status.expect("status");
     assert!(!is_true(&status.conditions, Type::ProviderReachable));
+    assert!(is_true(&status.conditions, Type::Degraded), "only a person can help");
     // Nobody tells when the Secret comes.
     assert!(plan.again.is_some_and(|again| again <= Duration::from_secs(15)), "{:?}", plan.again);
 }
