@@ -1,5 +1,6 @@
 //! The operator: controllers, each observe → plan → apply, and what they share.
 
+pub mod apply_error;
 pub mod command;
 pub mod context;
 pub mod filled;
@@ -12,3 +13,4 @@ pub mod run;
 pub mod runtime;
 pub mod sandbox;
 pub mod sandbox_pool;
+pub mod wiring;

@@ -13,6 +13,7 @@ use super::runtime::preflight::{self, Needs};
 use super::runtime::ticks::Ticks;
 use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
+use super::wiring::wire;
 use crate::failure::{Failure, chain};
 use crate::providers::Timing;
 use crate::telemetry::metrics::Metrics;
@@ -152,8 +153,8 @@ async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken
     });
     let stopping = || stop.clone().cancelled_owned();
     tokio::join!(
-        super::sandbox::wire(Arc::clone(&context), sandboxes, stopping()),
-        super::sandbox_pool::wire(Arc::clone(&context), pools, stopping()),
+        wire(Arc::clone(&context), sandboxes, super::sandbox::reconcile, stopping()),
+        wire(Arc::clone(&context), pools, super::sandbox_pool::reconcile, stopping()),
         super::orphans::run(Arc::clone(&context), stop.clone()),
     );
 }

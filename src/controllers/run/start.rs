@@ -17,6 +17,7 @@ use crate::controllers::runtime::ticks::Ticks;
 use crate::controllers::sandbox::{self, Guarded};
 use crate::controllers::sandbox_pool::memory::PoolMemory;
 use crate::controllers::sandbox_pool::{self, GuardedPool};
+use crate::controllers::wiring::Wiring;
 use crate::failure::{Failure, chain};
 use crate::providers::accounts::{Accounts, Endpoints};
 use crate::providers::inventory::Inventory;
@@ -37,8 +38,8 @@ const POOL_SPACING: Duration = Duration::from_millis(100);
 /// Everything that runs.
 pub(super) struct Parts {
     pub(super) context: Arc<Context>,
-    pub(super) sandboxes: sandbox::Wiring<BoxStream<'static, ObjectRef<Guarded>>>,
-    pub(super) pools: sandbox_pool::Wiring<BoxStream<'static, ObjectRef<GuardedPool>>>,
+    pub(super) sandboxes: Wiring<Guarded, BoxStream<'static, ObjectRef<Guarded>>>,
+    pub(super) pools: Wiring<GuardedPool, BoxStream<'static, ObjectRef<GuardedPool>>>,
 }
 
 /// Joins the parts.
@@ -87,10 +88,22 @@ pub(super) async fn parts(
         poke_sandbox,
         poke_pool,
     });
-    let api = scoped(settings, &client);
-    let sandboxes = sandbox::Wiring { api, writer: sandbox_writer, store: sandboxes, pokes: boxed(sandbox_pokes) };
-    let api = scoped(settings, &client);
-    let pools = sandbox_pool::Wiring { api, writer: pool_writer, store: pools, pokes: boxed(pool_pokes) };
+    let sandboxes = Wiring {
+        api: scoped(settings, &client),
+        writer: sandbox_writer,
+        store: sandboxes,
+        pokes: boxed(sandbox_pokes),
+        concurrency: sandbox::CONCURRENCY,
+        note: sandbox::note,
+    };
+    let pools = Wiring {
+        api: scoped(settings, &client),
+        writer: pool_writer,
+        store: pools,
+        pokes: boxed(pool_pokes),
+        concurrency: sandbox_pool::CONCURRENCY,
+        note: sandbox_pool::note,
+    };
     Ok(Parts { context, sandboxes, pools })
 }
 

@@ -4,11 +4,10 @@
 mod cloud;
 mod objects;
 
-pub use objects::status_patch_conflict;
-
 use super::plan::{Effect, Plan};
 use super::settle::{Outcome, settle};
 use crate::api::Sandbox;
+use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
 use crate::providers::accounts::Connection;
@@ -16,44 +15,6 @@ use crate::telemetry::secret::Secret;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use std::sync::Arc;
-
-/// A plan could not be carried out to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The lease does not allow a write any more.
-    #[error("no lease")]
-    NotLeading,
-    /// Somebody wrote the object in between; the next pass sees it.
-    #[error("{what} was changed in between")]
-    Conflict {
-        /// What was written.
-        what: &'static str,
-    },
-    /// The API server refused or did not answer.
-    #[error("{what}")]
-    Api {
-        /// What was to be written.
-        what: &'static str,
-        /// Why not.
-        #[source]
-        source: kube::Error,
-    },
-    /// The agent's Secret belongs to somebody else.
-    #[error("Secret {name} exists and is not owned by this Sandbox; delete it")]
-    ForeignSecret {
-        /// Its name.
-        name: String,
-    },
-}
-
-impl ApplyError {
-    fn api(what: &'static str) -> impl Fn(kube::Error) -> Self {
-        move |source| match &source {
-            kube::Error::Api(status) if status.code == 409 => Self::Conflict { what },
-            _ => Self::Api { what, source },
-        }
-    }
-}
 
 /// Carries out a plan.
 ///

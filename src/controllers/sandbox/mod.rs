@@ -9,8 +9,9 @@ pub mod plan;
 pub mod settle;
 mod watch;
 
-pub use watch::{Wiring, wire};
+pub use watch::{CONCURRENCY, note};
 
+use super::apply_error::ApplyError;
 use super::context::Context;
 use super::runtime::backoff::Backoff;
 use crate::api::Sandbox;
@@ -37,7 +38,7 @@ pub enum Error {
     Observe(#[from] observe::ObserveError),
     /// While writing.
     #[error(transparent)]
-    Apply(#[from] apply::ApplyError),
+    Apply(#[from] ApplyError),
 }
 
 /// One pass over one Sandbox.
@@ -67,7 +68,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let result = pass(&context, &sandbox).await;
     let outcome = match &result {
         Ok(_) => ReconcileOutcome::Completed,
-        Err(Error::Apply(error)) if apply::status_patch_conflict(error) => ReconcileOutcome::Waiting,
+        Err(Error::Apply(ApplyError::Conflict { .. })) => ReconcileOutcome::Waiting,
         Err(_) => ReconcileOutcome::Failed,
     };
     context.metrics.reconcile("sandbox", outcome, began.elapsed());
@@ -93,7 +94,7 @@ fn finish(
             backoff.succeeded(uid);
             Ok(Action::requeue(again.unwrap_or(LOOK_ANYWAY).min(LOOK_ANYWAY)))
         }
-        Err(Error::Apply(apply::ApplyError::Conflict { what })) => {
+        Err(Error::Apply(ApplyError::Conflict { what })) => {
             tracing::debug!(sandbox = %sandbox.name_any(), what, "changed in between; looking again");
             Ok(Action::requeue(STALE_PAUSE))
         }

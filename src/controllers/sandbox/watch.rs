@@ -4,55 +4,15 @@ use super::Guarded;
 use crate::api::{Phase, Sandbox};
 use crate::controllers::context::Context;
 use crate::controllers::index::{pool_of, readable};
-use futures::{Stream, StreamExt, TryStreamExt};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::ResourceExt;
 use kube::runtime::watcher::Event;
-use kube::runtime::{Controller, WatchStreamExt, controller, watcher};
-use kube::{Api, Resource, ResourceExt};
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// How many Sandboxes are worked on at once.
-const CONCURRENCY: u16 = 64;
-
-/// The ends that [`wire`] joins.
-pub struct Wiring<P> {
-    /// Every Sandbox that may be seen.
-    pub api: Api<Guarded>,
-    /// Fills the store in the context.
-    pub writer: Writer<Guarded>,
-    /// Reads it.
-    pub store: Store<Guarded>,
-    /// Pokes from elsewhere.
-    pub pokes: P,
-}
-
-/// Runs the Sandbox controller until `stop` resolves.
-pub async fn wire<P, S>(context: Arc<Context>, wiring: Wiring<P>, stop: S)
-where
-    P: Stream<Item = ObjectRef<Guarded>> + Send + 'static,
-    S: Future<Output = ()> + Send + Sync + 'static,
-{
-    let Wiring { api, writer, store, pokes } = wiring;
-    let noting = Arc::clone(&context);
-    let stream = watcher(api, watcher::Config::default())
-        .default_backoff()
-        .modify(|guarded| guarded.meta_mut().managed_fields = None)
-        .reflect(writer)
-        .inspect_ok(move |event| note(&noting, event))
-        .touched_objects();
-    Controller::for_stream(stream, store)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .reconcile_on(pokes)
-        .graceful_shutdown_on(stop)
-        .run(super::reconcile, |_, _, _| controller::Action::requeue(std::time::Duration::from_secs(5)), context)
-        .for_each(|_| std::future::ready(()))
-        .await;
-}
+pub const CONCURRENCY: u16 = 64;
 
 /// Passes an event on to whom it concerns.
-fn note(context: &Context, event: &Event<Guarded>) {
+pub fn note(context: &Context, event: &Event<Guarded>) {
     context.index.note(event);
     let (guarded, deleted) = match event {
         Event::Apply(guarded) | Event::InitApply(guarded) => (guarded, false),

@@ -8,6 +8,7 @@ pub use secret::release_all_unused;
 
 use super::plan::{Effect, Plan};
 use crate::api::{POOL_FINALIZER, SandboxPool, SandboxPoolStatus, StartKind};
+use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
 use crate::telemetry::metrics::ClaimOutcome;
@@ -15,38 +16,6 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use std::sync::Arc;
-
-/// A plan could not be carried out to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The lease does not allow a write any more.
-    #[error("no lease")]
-    NotLeading,
-    /// What the plan was made from is old; the next pass sees more.
-    #[error("{what} was changed in between")]
-    Conflict {
-        /// What was written.
-        what: &'static str,
-    },
-    /// The API server refused or did not answer.
-    #[error("{what}")]
-    Api {
-        /// What was to be written.
-        what: &'static str,
-        /// Why not.
-        #[source]
-        source: kube::Error,
-    },
-}
-
-impl ApplyError {
-    fn api(what: &'static str) -> impl Fn(kube::Error) -> Self {
-        move |source| match &source {
-            kube::Error::Api(status) if status.code == 409 => Self::Conflict { what },
-            _ => Self::Api { what, source },
-        }
-    }
-}
 
 /// Carries out a plan.
 ///

@@ -8,13 +8,13 @@ pub mod observe;
 pub mod plan;
 mod watch;
 
-pub use watch::{Wiring, wire};
+pub use watch::{CONCURRENCY, note};
 
+use super::apply_error::ApplyError;
 use super::context::Context;
 use crate::api::{SandboxPool, SandboxPoolStatus};
 use crate::providers::accounts::Connection;
 use crate::telemetry::metrics::{PoolCounts, ReconcileOutcome};
-use apply::ApplyError;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;

@@ -1,7 +1,8 @@
 //! Provider calls: each sent once, its answer remembered until the status shows it.
 
-use super::{ApplyError, objects};
+use super::objects;
 use crate::api::Sandbox;
+use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::sandbox::settle::Outcome;
 use crate::providers::accounts::Connection;

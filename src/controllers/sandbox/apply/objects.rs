@@ -1,9 +1,9 @@
 //! Writes to the API server: each guarded by the version that the plan saw.
 
-use super::ApplyError;
 use crate::api::{
     AGENT_TOKEN_KEY, Claim, MEMBER_FINALIZER, ObjectUid, Sandbox, SandboxStatus, Span, agent_secret_name,
 };
+use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::telemetry::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
@@ -35,11 +35,6 @@ fn wrote(context: &Context, written: &Sandbox) {
     if let Some(version) = &written.metadata.resource_version {
         context.gate.wrote(uid(written), version);
     }
-}
-
-/// Whether an error says that somebody wrote in between: normal, and no news.
-pub fn status_patch_conflict(error: &ApplyError) -> bool {
-    matches!(error, ApplyError::Conflict { .. })
 }
 
 /// Replaces the status of the version that was seen; gives the object as it is then.

@@ -1,8 +1,8 @@
 //! Members made and deleted: a name per slot, a version per deletion.
 
-use super::ApplyError;
 use crate::api::conditions::Reason;
 use crate::api::{MEMBER_FINALIZER, POOL_LABEL, PoolRef, Sandbox, SandboxPool, SandboxSpec, Template};
+use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;

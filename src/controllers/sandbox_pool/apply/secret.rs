@@ -1,7 +1,7 @@
 //! The credentials Secret is kept while an instance may need it: without it nothing could be deleted.
 
-use super::ApplyError;
 use crate::api::{CredentialsRef, IN_USE_FINALIZER, SandboxPool};
+use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, Patch, PatchParams};
