@@ -21,22 +21,23 @@ const QUEUE: usize = 64;
 /// Answers with the events of the command; when the client goes away, its process group is ended.
 pub async fn exec_stream(State(agent): State<Shared>, Body(request): Body<ExecRequest>) -> Result<Response, Problem> {
     let limit = exec::time_limit(&request)?;
+    // Before it starts: it may run for a while before we do.
+    let began = Instant::now();
     let group = agent.launcher().piped(&request.command, &request.cwd, request.env.as_ref())?;
     let (sender, receiver) = mpsc::channel(QUEUE);
-    tokio::spawn(run(group, limit, sender));
+    tokio::spawn(run(group, began, limit, sender));
     let events = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
     Ok(sse::answer(&agent, events))
 }
 
-async fn run(mut group: Group, limit: Duration, sender: mpsc::Sender<Event>) {
-    let begin = Instant::now();
+async fn run(mut group: Group, began: Instant, limit: Duration, sender: mpsc::Sender<Event>) {
     let exited = CancellationToken::new();
     let stdout = pump("stdout", group.stdout.take(), exited.clone(), sender.clone());
     let stderr = pump("stderr", group.stderr.take(), exited.clone(), sender.clone());
     let finished = async {
         let status = group.wait().await;
         exited.cancel();
-        (status, begin.elapsed())
+        (status, began.elapsed())
     };
     let whole = async { tokio::join!(finished, stdout, stderr).0 };
     let last = tokio::select! {

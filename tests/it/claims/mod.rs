@@ -80,9 +80,14 @@ pub async fn pool(env: &TestEnv) {
 
 /// `sandbar ARGUMENTS`, as the normal user of the test.
 pub async fn sandbar(env: &TestEnv, arguments: &[&str]) -> Output {
+    command(env, arguments).output().await.unwrap()
+}
+
+/// A command as a user would type it, not yet started.
+pub fn command(env: &TestEnv, arguments: &[&str]) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(PROGRAM);
     command.args(arguments).env("KUBECONFIG", &env.user_kubeconfig).env("USER", "ada").kill_on_drop(true);
-    command.output().await.unwrap()
+    command
 }
 
 pub fn out(output: &Output) -> String {

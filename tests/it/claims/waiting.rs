@@ -1,4 +1,4 @@
-use super::{Operator, POOL, done, err, failed, pool, sandbar};
+use super::{Operator, POOL, command, done, failed, pool, sandbar};
 use crate::wait::{eventually, wait_for_all};
 use crate::world::{PROGRAM, TestEnv, World};
 use kube::ResourceExt;
@@ -84,10 +84,18 @@ async fn with_none_warm_the_command_waits_in_the_queue_and_tells_its_place() {
     let operator = Operator::of(&env).await;
     pool(&env).await;
     let member = operator.member(0, "Booting", "http://127.0.0.1:1").await;
-    let (output, id) =
-        tokio::join!(sandbar(&env, &["claim", POOL, "-o", "name"]), serve_next(&env, &operator, &member));
-    assert_eq!(done(&output).trim(), id);
-    assert!(err(&output).contains("waiting, place 1 of 1 in the queue"), "{}", err(&output));
+    let mut waiting =
+        command(&env, &["claim", POOL, "-o", "name"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Served only once the place was told: a faster operator leaves no place to tell.
+    let mut told = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    while let Some(line) = told.next_line().await.unwrap() {
+        if line.contains("waiting, place 1 of 1 in the queue") {
+            break;
+        }
+    }
+    let id = serve_next(&env, &operator, &member).await;
+    while told.next_line().await.unwrap().is_some() {}
+    assert_eq!(done(&waiting.wait_with_output().await.unwrap()).trim(), id);
 }
 
 #[tokio::test]
