@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crds build release controlplane controlplane-release toolchain
+.PHONY: help demo test check bench crds build controlplane toolchain
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -18,8 +18,7 @@ T ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SANDBAR := $(TARGET)/debug/sandbar
-SANDBAR_RELEASE := $(TARGET)/release/sandbar
-DEMO ?= $(SANDBAR_RELEASE) dev demo
+DEMO ?= $(SANDBAR) dev demo
 
 # $(call step,what,how long the first time,command): says what it does, does it, says how long it took.
 step = @printf '\n== %s (first time: %s)\n' '$(1)' '$(2)' >&2; started=$$SECONDS; $(3); \
@@ -28,7 +27,7 @@ step = @printf '\n== %s (first time: %s)\n' '$(1)' '$(2)' >&2; started=$$SECONDS
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: toolchain release controlplane-release ## Run the main job in a local world, told step by step (2 min; first time 25 min)
+demo: toolchain build controlplane ## Run the main job in a local world, told step by step (2 min; first time 15 min)
 	@printf '\n== demo (about 2 min)\n' >&2
 	@$(DEMO)
 
@@ -58,14 +57,8 @@ crds: ## Write crds/ anew from the types
 build:
 	$(call step,build sandbar,4 min,$(CARGO) build --features '$(FEATURES)')
 
-release:
-	$(call step,build sandbar for release,8 min,$(CARGO) build --release)
-
 controlplane:
 	$(call step,find or build the control plane,10 min,$(SANDBAR) dev binaries)
-
-controlplane-release:
-	$(call step,find or build the control plane,10 min,$(SANDBAR_RELEASE) dev binaries)
 
 toolchain:
 	@for tool in $(CARGO) go $(PYTHON) cc; do command -v "$$tool" >/dev/null || \
