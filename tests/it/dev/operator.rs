@@ -70,6 +70,12 @@ async fn an_operator_of_a_test_is_killed_started_again_and_stopped() {
 async fn a_second_operator_of_a_test_waits_for_the_lease_of_the_first() {
     let env = World::get().await.test("standby").await;
     let mut first = env.operator(OperatorSpec::default()).await;
+    // Ready is not leading: a standby is ready too, and the second could be faster.
+    eventually("the first leads", async || match first.try_get("/readyz").await {
+        Some((_, body)) if body.contains("[+] leader: ok") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
     let second = env.operator_unready(OperatorSpec::default().named("second")).await;
     eventually("on standby", async || match second.try_get("/readyz").await {
         Some((_, body)) if body.contains("leader") && !body.contains("[+] leader: ok") => Ok(()),
