@@ -12,7 +12,7 @@ PYTHON ?= python3
 # With the crash points compiled in; they do nothing until SANDBAR_CRASH_AT is set.
 FEATURES ?= failpoints
 # Tests wait more than they compute, so more of them run than there are cores.
-TEST_THREADS ?= 5
+TEST_THREADS ?= 4
 # Narrows `make test` down to what has this in its name.
 T ?=
 

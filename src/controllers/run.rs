@@ -52,6 +52,8 @@ pub struct Settings {
     pub timing: Timing,
 }
 
+/// How long passes may take to end; shorter than what a Pod is given.
+const STOP_PATIENCE: Duration = Duration::from_secs(12);
 /// Between two looks at whether a store is filled.
 const STORE_PERIOD: Duration = Duration::from_millis(50);
 /// Between two looks at credentials Secrets that nothing needs any more.
@@ -126,14 +128,27 @@ async fn lead(
     let parts = start::parts(settings, client, clock, leadership.handle(), metrics, &identity).await?;
     // Nobody listens any more once the process is stopping.
     let _ = begin.send(true);
+    let overdue = overdue(Arc::clone(&parts.context), stop.clone());
     let work = work(parts, readiness.clone(), stop.clone());
     tokio::select! {
         () = work => {
             leadership.release().await;
             Ok(ExitCode::SUCCESS)
         }
+        () = overdue => {
+            leadership.release().await;
+            Ok(ExitCode::SUCCESS)
+        }
         () = lost => Err(Failure::new("the lease is lost; another operator leads or nobody could be asked").code(75)),
     }
+}
+
+/// Resolves when the passes had time enough to end. A controller that was stopped before its cache
+/// was read waits for it for ever; nothing is lost with either, for nothing is kept in memory alone.
+async fn overdue(context: Arc<Context>, stop: CancellationToken) {
+    stop.cancelled().await;
+    let patience = if context.filled.is_complete() { STOP_PATIENCE } else { Duration::ZERO };
+    tokio::time::sleep(patience).await;
 }
 
 /// Runs the controllers until they are told to stop and have ended their passes.
