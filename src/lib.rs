@@ -14,3 +14,4 @@ pub mod failpoints;
 pub mod failure;
 pub mod providers;
 pub mod telemetry;
+pub mod wall;

@@ -1,5 +1,6 @@
 //! Wall time, and simulated durations on it.
 
+use crate::wall::Wall;
 use jiff::{SignedDuration, Timestamp};
 
 /// The longest simulated duration that is accepted, in seconds: ten years.
@@ -10,16 +11,22 @@ pub const LONGEST_SECONDS: f64 = 315_360_000.0;
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     speed: f64,
+    wall: Wall,
 }
 
 impl Clock {
     /// `speed` must be finite and above zero; [`super::Options`] checks it.
     pub fn new(speed: f64) -> Self {
-        Self { speed }
+        Self::on(Wall::real(), speed)
+    }
+
+    /// The same at another time of day.
+    pub fn on(wall: Wall, speed: f64) -> Self {
+        Self { speed, wall }
     }
 
     pub fn now(self) -> Timestamp {
-        Timestamp::now()
+        self.wall.now()
     }
 
     /// How long simulated seconds take on the wall.

@@ -52,6 +52,10 @@ pub struct Sim {
 }
 
 impl Sim {
+    pub(super) fn new(world: Mutex<World>, base: String, clock: Clock, processes: Option<Arc<Processes>>) -> Self {
+        Self { world, base, clock, processes }
+    }
+
     /// The world, for as long as no await lies between.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -84,12 +88,8 @@ impl CloudSim {
         let listener = tokio::net::TcpListener::bind(options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let clock = Clock::new(options.speed);
-        let sim = Arc::new(Sim {
-            world: Mutex::new(world_of(&options, clock)?),
-            base: format!("http://{address}"),
-            clock,
-            processes: processes_of(&options)?,
-        });
+        let world = Mutex::new(world_of(&options, clock)?);
+        let sim = Arc::new(Sim::new(world, format!("http://{address}"), clock, processes_of(&options)?));
         life::resumed(&sim).await;
         let stop = CancellationToken::new();
         let router = v2_api::router(sim.clone()).merge(sim_api::router()).merge(virtual_agent::router());
@@ -101,7 +101,7 @@ impl CloudSim {
     }
 }
 
-fn world_of(options: &Options, clock: Clock) -> Result<World, StartError> {
+pub(super) fn world_of(options: &Options, clock: Clock) -> Result<World, StartError> {
     let mut world = World::new(clock, options.seed, !options.virtual_apps);
     let refused = |name: &str, error: ApiError| StartError::Account { name: name.to_owned(), problem: error.message };
     if let Some(folder) = &options.state {

@@ -18,6 +18,7 @@ mod clock;
 pub mod command;
 pub mod faults;
 mod fixture;
+mod in_process;
 mod journal;
 pub mod ledger;
 mod life;
@@ -33,5 +34,6 @@ mod wire;
 mod world;
 
 pub use fixture::{CloudSim, Running, StartError};
+pub use in_process::{Cut, InProcess, Refused};
 pub use journal::JournalError;
 pub use options::Options;

@@ -6,7 +6,7 @@
 use crate::providers::Instance;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// What is remembered of one attempt.
 #[derive(Clone, Debug, Default)]

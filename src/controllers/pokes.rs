@@ -33,20 +33,22 @@ impl<K: Resource<DynamicType = ()> + Send + 'static> Pokes<K> {
     }
 }
 
-fn coalesce<T: Eq + Hash + Send + 'static>(
+fn coalesce<T: Clone + Eq + Hash + Send + 'static>(
     receiver: UnboundedReceiver<T>,
     spacing: Duration,
 ) -> impl futures::Stream<Item = T> + Send + 'static {
-    let state = (receiver, HashSet::<T>::new().into_iter());
+    let state = (receiver, Vec::<T>::new().into_iter());
     futures::stream::unfold(state, move |(mut receiver, mut ready)| async move {
         if let Some(next) = ready.next() {
             return Some((next, (receiver, ready)));
         }
         let first = receiver.recv().await?;
-        let mut batch = HashSet::from([first]);
+        let (mut batch, mut known) = (vec![first.clone()], HashSet::from([first]));
         tokio::time::sleep(spacing).await;
         while let Ok(next) = receiver.try_recv() {
-            batch.insert(next);
+            if known.insert(next.clone()) {
+                batch.push(next);
+            }
         }
         ready = batch.into_iter();
         let next = ready.next()?;

@@ -5,10 +5,12 @@ use super::pokes::Pokes;
 use super::sandbox::Guarded;
 use super::sandbox::facts::ProbeFact;
 use crate::agent::client::probe;
+use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// What is asked of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +50,13 @@ struct Answer {
     failing_since: Option<Instant>,
 }
 
+/// Asks the agent at an address whether it is well.
+pub type Ask = Arc<dyn Fn(String) -> BoxFuture<'static, bool> + Send + Sync>;
+
 /// Every agent that is being asked. Cheap to clone.
 #[derive(Clone)]
 pub struct Probes {
-    http: reqwest::Client,
+    well: Ask,
     pokes: Pokes<Guarded>,
     replace_after: Duration,
     entries: Arc<Mutex<HashMap<String, Entry>>>,
@@ -65,7 +70,16 @@ impl Probes {
     pub fn new(pokes: Pokes<Guarded>, timeout: Duration, replace_after: Duration) -> reqwest::Result<Self> {
         // Agents are many and asked seldom: a kept connection each would cost more than it saves.
         let http = reqwest::Client::builder().timeout(timeout).pool_max_idle_per_host(0).build()?;
-        Ok(Self { http, pokes, replace_after, entries: Arc::default() })
+        let well: Ask = Arc::new(move |url| {
+            let http = http.clone();
+            Box::pin(async move { probe(&http, &url).await.is_ok() })
+        });
+        Ok(Self::asking(pokes, replace_after, well))
+    }
+
+    /// The same by another way than the network.
+    pub fn asking(pokes: Pokes<Guarded>, replace_after: Duration, well: Ask) -> Self {
+        Self { well, pokes, replace_after, entries: Arc::default() }
     }
 
     /// Asks this agent from now on, and gives its newest answer.
@@ -102,7 +116,7 @@ impl Probes {
             tokio::time::sleep(target.period.mul_f64(share)).await;
         }
         loop {
-            let healthy = probe(&self.http, &target.url).await.is_ok();
+            let healthy = (self.well)(target.url.clone()).await;
             if note(&answer, healthy, self.replace_after) {
                 self.pokes.poke(&target.namespace, &target.name);
             }

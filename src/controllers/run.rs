@@ -1,6 +1,6 @@
 //! Starts the operator: permissions, lease, caches, controllers; and stops it.
 
-mod start;
+pub mod start;
 
 use super::context::Context;
 use super::orphans::facts::OrphanMode;
@@ -154,7 +154,7 @@ async fn overdue(context: Arc<Context>, stop: CancellationToken) {
 /// Runs the controllers until they are told to stop and have ended their passes.
 async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken) {
     let start::Parts { context, sandboxes, pools } = parts;
-    forward(&context);
+    tokio::spawn(forward(Arc::clone(&context)));
     let synced = Arc::clone(&context);
     tokio::spawn(async move {
         for name in ["sandboxes", "sandboxpools"] {
@@ -180,41 +180,40 @@ async fn until(filled: impl Fn() -> bool) {
     }
 }
 
-/// Carries news of the inventory and of the budgets to whom they concern.
-fn forward(context: &Arc<Context>) {
+/// Carries news of the inventory and of the budgets to whom they concern; does not end.
+pub async fn forward(context: Arc<Context>) {
     let (changes, listings) = (context.inventory.changes(), context.inventory.listings());
-    let poke = context.poke_sandbox.clone();
-    tokio::spawn(changes.for_each(move |change| {
-        poke.poke(&change.namespace, &change.name);
+    let changed = changes.for_each(|change| {
+        context.poke_sandbox.poke(&change.namespace, &change.name);
         std::future::ready(())
-    }));
-    let pools = Arc::clone(context);
-    tokio::spawn(listings.for_each(move |account| {
-        poke_ending(&pools, &account.0);
+    });
+    let listed = listings.for_each(|account| {
+        poke_ending(&context, &account.0);
         std::future::ready(())
-    }));
-    let secrets = Arc::clone(context);
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(SECRETS_PERIOD).await;
-            if secrets.filled.is_complete()
-                && let Err(error) = super::sandbox_pool::apply::release_all_unused(&secrets).await
-            {
-                tracing::warn!(error = chain(&error), "a credentials Secret is kept longer than it is needed");
-            }
-        }
     });
-    let budgets = Arc::clone(context);
-    tokio::spawn(async move {
-        loop {
-            for (label, budget) in budgets.accounts.budgets() {
-                let left = budget.left();
-                budgets.metrics.budget("digitalocean", &label, "minute", left.minute.into());
-                budgets.metrics.budget("digitalocean", &label, "hour", left.hour.into());
-            }
-            tokio::time::sleep(BUDGET_PERIOD).await;
+    tokio::join!(changed, listed, release_secrets(&context), show_budgets(&context));
+}
+
+async fn release_secrets(context: &Context) {
+    loop {
+        tokio::time::sleep(SECRETS_PERIOD).await;
+        if context.filled.is_complete()
+            && let Err(error) = super::sandbox_pool::apply::release_all_unused(context).await
+        {
+            tracing::warn!(error = chain(&error), "a credentials Secret is kept longer than it is needed");
         }
-    });
+    }
+}
+
+async fn show_budgets(context: &Context) {
+    loop {
+        for (label, budget) in context.accounts.budgets() {
+            let left = budget.left();
+            context.metrics.budget("digitalocean", &label, "minute", left.minute.into());
+            context.metrics.budget("digitalocean", &label, "hour", left.hour.into());
+        }
+        tokio::time::sleep(BUDGET_PERIOD).await;
+    }
 }
 
 /// A pool on its way out waits for a listing of its account.

@@ -7,14 +7,16 @@ pub use error::CredentialsError;
 
 use self::credentials::Secrets;
 use super::budget::Budget;
-use super::digitalocean::DigitalOcean;
+use super::digitalocean::{DigitalOcean, Transport};
 use super::{Account, ErrorClass, Provider, ProviderError, Timing};
 use crate::api::ProviderSpec;
 use crate::telemetry::metrics::{Metrics, token_label};
 use crate::telemetry::secret::Secret;
+use crate::wall::Wall;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where the providers' APIs are. Flags of the operator, never of a pool: a
 /// pool could steal a token with an address of its own.
@@ -22,6 +24,15 @@ use std::time::{Duration, Instant};
 pub struct Endpoints {
     /// DigitalOcean's API, such as `https://api.digitalocean.com`.
     pub digitalocean_url: String,
+}
+
+/// Another way to the providers than the network.
+#[derive(Clone)]
+pub struct Detour {
+    /// Carries every call.
+    pub transport: Arc<dyn Transport>,
+    /// The time of day at its other end.
+    pub wall: Wall,
 }
 
 /// An account, and a handle that acts in it.
@@ -49,6 +60,7 @@ pub struct Accounts {
 struct Inner {
     secrets: Secrets,
     endpoints: Endpoints,
+    detour: Option<Detour>,
     timing: Timing,
     metrics: Option<Metrics>,
     /// By the token itself: a label is short enough to be met on purpose.
@@ -86,18 +98,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Accounts {
     /// Nothing is read or asked yet.
     pub fn new(client: kube::Client, endpoints: Endpoints, timing: &Timing) -> Self {
-        Self::build(client, endpoints, timing, None)
+        Self::build(client, endpoints, None, timing, None)
     }
 
     /// The same, and every provider call is counted in these metrics.
     pub fn with_metrics(client: kube::Client, endpoints: Endpoints, timing: &Timing, metrics: Metrics) -> Self {
-        Self::build(client, endpoints, timing, Some(metrics))
+        Self::build(client, endpoints, None, timing, Some(metrics))
     }
 
-    fn build(client: kube::Client, endpoints: Endpoints, timing: &Timing, metrics: Option<Metrics>) -> Self {
+    /// The same by another way than the network: for simulations.
+    pub fn by_detour(client: kube::Client, endpoints: Endpoints, detour: Detour, timing: &Timing) -> Self {
+        Self::build(client, endpoints, Some(detour), timing, None)
+    }
+
+    fn build(
+        client: kube::Client,
+        endpoints: Endpoints,
+        detour: Option<Detour>,
+        timing: &Timing,
+        metrics: Option<Metrics>,
+    ) -> Self {
         let secrets = Secrets::new(client, timing.credentials_ttl);
         let tokens = Mutex::default();
-        Self { inner: Arc::new(Inner { secrets, endpoints, timing: timing.clone(), metrics, tokens }) }
+        Self { inner: Arc::new(Inner { secrets, endpoints, detour, timing: timing.clone(), metrics, tokens }) }
     }
 
     /// The account that a pool's credentials open. Reads the Secret at most
@@ -176,7 +199,13 @@ impl Token {
         }
         let url = &inner.endpoints.digitalocean_url;
         let asked = async {
-            let mut client = DigitalOcean::new(url, self.value.clone(), self.budget.clone(), &inner.timing)?;
+            let (token, budget, timing) = (self.value.clone(), self.budget.clone(), &inner.timing);
+            let mut client = match &inner.detour {
+                None => DigitalOcean::new(url, token, budget, timing)?,
+                Some(Detour { transport, wall }) => {
+                    DigitalOcean::over((Arc::clone(transport), *wall), url, token, budget, timing)?
+                }
+            };
             if let Some(metrics) = &inner.metrics {
                 client = client.with_metrics(metrics.clone());
             }

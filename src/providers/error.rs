@@ -1,6 +1,6 @@
 //! What a failed provider call proves.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// What can be concluded from a failed call, and so what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use crate::api::{Template, short_hash};
 use crate::telemetry::secret::Secret;
 use jiff::Timestamp;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// An account at a provider: tokens come and go, the account stays.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

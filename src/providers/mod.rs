@@ -21,7 +21,7 @@ pub mod inventory;
 mod scripted;
 mod timing;
 
-pub use accounts::{Accounts, Connection, CredentialsError, Endpoints};
+pub use accounts::{Accounts, Connection, CredentialsError, Detour, Endpoints};
 pub use error::{ErrorClass, ProviderError};
 pub use instance::{Account, CreateRequest, Instance, InstancePhase, Listing, Marks, instance_name, is_our_name};
 pub use inventory::{AccountView, Change, Inventory, Urgency};

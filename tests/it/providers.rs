@@ -14,7 +14,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const TOKEN: &str = "dop_v1_it";
 const INSTALLATION: &str = "it";

@@ -17,7 +17,7 @@ use crate::telemetry::metrics::ReconcileOutcome;
 use facts::{Key, Memory};
 use observe::Handles;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why a sweep ended before its end.
@@ -45,13 +45,14 @@ pub async fn run(context: Arc<Context>, stop: CancellationToken) {
 
 /// What lives from sweep to sweep.
 #[derive(Default)]
-struct Sweeper {
+pub struct Sweeper {
     handles: Handles,
     memory: Memory,
 }
 
 impl Sweeper {
-    async fn sweep(&mut self, context: &Context) {
+    /// One sweep over every account. What went wrong is logged; the next sweep begins anew.
+    pub async fn sweep(&mut self, context: &Context) {
         let began = Instant::now();
         let outcome = match self.pass(context).await {
             Ok(()) => ReconcileOutcome::Completed,

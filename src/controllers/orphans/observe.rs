@@ -77,13 +77,10 @@ impl Handles {
 
 /// Every credentials reference in use, once: pools may be gone before the members that were made from them.
 fn references(context: &Context) -> Vec<(String, ProviderSpec)> {
-    let mut seen: HashSet<(String, CredentialsRef)> = HashSet::new();
-    let mut references = Vec::new();
+    let mut references: BTreeMap<(String, CredentialsRef), ProviderSpec> = BTreeMap::new();
     let mut add = |namespace: &Option<String>, provider: &ProviderSpec| {
         let (Some(namespace), Some(reference)) = (namespace, provider.credentials_ref()) else { return };
-        if seen.insert((namespace.clone(), reference.clone())) {
-            references.push((namespace.clone(), provider.clone()));
-        }
+        references.entry((namespace.clone(), reference.clone())).or_insert_with(|| provider.clone());
     };
     for pool in context.pools.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()) {
         add(&pool.metadata.namespace, &pool.spec.provider);
@@ -93,7 +90,7 @@ fn references(context: &Context) -> Vec<(String, ProviderSpec)> {
             add(&sandbox.metadata.namespace, &template.provider);
         }
     }
-    references
+    references.into_iter().map(|((namespace, _), provider)| (namespace, provider)).collect()
 }
 
 /// Observes everything that one sweep decides about, and gives the list as it stands.

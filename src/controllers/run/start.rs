@@ -6,14 +6,13 @@ use crate::controllers::context::Context;
 use crate::controllers::filled::Filled;
 use crate::controllers::index::PoolIndex;
 use crate::controllers::memory::Memory;
-use crate::controllers::probes::Probes;
+use crate::controllers::probes::{Ask, Probes};
 use crate::controllers::runtime::backoff::Backoff;
 use crate::controllers::runtime::clock::ServerClock;
 use crate::controllers::runtime::events::Publisher;
 use crate::controllers::runtime::follow_ups::FollowUps;
 use crate::controllers::runtime::gate::Gate;
 use crate::controllers::runtime::lease::LeaseHandle;
-use crate::controllers::runtime::ticks::Ticks;
 use crate::controllers::sandbox::{self, Guarded};
 use crate::controllers::sandbox_pool::memory::PoolMemory;
 use crate::controllers::sandbox_pool::{self, GuardedPool};
@@ -22,9 +21,9 @@ use crate::failure::{Failure, chain};
 use crate::providers::accounts::{Accounts, Endpoints};
 use crate::providers::inventory::Inventory;
 use crate::telemetry::metrics::Metrics;
-use futures::Stream;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, store};
 use kube::{Api, Client};
 use std::sync::Arc;
@@ -42,7 +41,94 @@ pub(super) struct Parts {
     pub(super) pools: Wiring<GuardedPool, BoxStream<'static, ObjectRef<GuardedPool>>>,
 }
 
-/// Joins the parts.
+/// What an operator is given from outside: another one each in a simulation.
+pub struct Outside {
+    /// The API server.
+    pub client: Client,
+    /// Its clock; the operator's monotonic clock is below it.
+    pub clock: ServerClock,
+    /// For how long the operator may write.
+    pub lease: LeaseHandle,
+    /// The installation that it is.
+    pub installation: String,
+    /// Says which process tells Events.
+    pub identity: String,
+    /// The ways to the providers.
+    pub accounts: Accounts,
+    /// The way to agents; None = the network.
+    pub agents: Option<Ask>,
+    /// Prometheus.
+    pub metrics: Metrics,
+}
+
+/// What every controller shares, and the ends that its watches and pokes are tied to.
+pub struct Assembled {
+    /// What every controller shares.
+    pub context: Arc<Context>,
+    /// Fills the store of Sandboxes.
+    pub sandboxes: Writer<Guarded>,
+    /// Fills the store of pools.
+    pub pools: Writer<GuardedPool>,
+    /// Sandboxes to look at.
+    pub sandbox_pokes: BoxStream<'static, ObjectRef<Guarded>>,
+    /// Pools to look at.
+    pub pool_pokes: BoxStream<'static, ObjectRef<GuardedPool>>,
+}
+
+/// Makes one operator's parts. Must be called within a tokio runtime.
+///
+/// # Errors
+/// When the system's TLS cannot be used.
+pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Failure> {
+    let Outside { client, clock, lease, installation, identity, accounts, agents, metrics } = outside;
+    let ticks = clock.ticks().clone();
+    let timing = settings.timing.clone();
+    let (poke_sandbox, sandbox_pokes) = SandboxPokes::new(SANDBOX_SPACING);
+    let (poke_pool, pool_pokes) = PoolPokes::new(POOL_SPACING);
+    let (sandboxes, sandbox_writer) = store();
+    let (pools, pool_writer) = store();
+    let probes = match agents {
+        Some(well) => Probes::asking(poke_sandbox.clone(), timing.replace_unreachable, well),
+        None => Probes::new(poke_sandbox.clone(), timing.probe_timeout, timing.replace_unreachable)
+            .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?,
+    };
+    let context = Arc::new(Context {
+        accounts,
+        inventory: Inventory::new(&installation, &timing),
+        events: Publisher::start(client.clone(), clock.clone(), &identity),
+        gate: Gate::new(ticks.clone()),
+        backoff: Backoff::new(ticks.clone()),
+        follow_ups: FollowUps::standard(ticks),
+        memory: Memory::default(),
+        pool_memory: PoolMemory::default(),
+        index: PoolIndex::default(),
+        filled: Filled::default(),
+        system_namespace: settings.namespace.clone(),
+        watched: settings.watch_namespace.clone(),
+        lease_name: settings.lease_name.clone(),
+        orphan_mode: settings.orphan_mode,
+        sandboxes,
+        pools,
+        client,
+        clock,
+        installation,
+        lease,
+        timing,
+        probes,
+        metrics,
+        poke_sandbox,
+        poke_pool,
+    });
+    Ok(Assembled {
+        context,
+        sandboxes: sandbox_writer,
+        pools: pool_writer,
+        sandbox_pokes: Box::pin(sandbox_pokes),
+        pool_pokes: Box::pin(pool_pokes),
+    })
+}
+
+/// Joins the parts to the network.
 pub(super) async fn parts(
     settings: &Settings,
     client: Client,
@@ -53,62 +139,35 @@ pub(super) async fn parts(
 ) -> Result<Parts, Failure> {
     let installation = installation(settings, &client).await?;
     tracing::info!(installation, "starting");
-    let timing = settings.timing.clone();
-    let (poke_sandbox, sandbox_pokes) = SandboxPokes::new(SANDBOX_SPACING);
-    let (poke_pool, pool_pokes) = PoolPokes::new(POOL_SPACING);
-    let (sandboxes, sandbox_writer) = store();
-    let (pools, pool_writer) = store();
-    let probes = Probes::new(poke_sandbox.clone(), timing.probe_timeout, timing.replace_unreachable)
-        .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?;
     let endpoints = Endpoints { digitalocean_url: settings.digitalocean_url.clone() };
-    let context = Arc::new(Context {
-        accounts: Accounts::with_metrics(client.clone(), endpoints, &timing, metrics.clone()),
-        inventory: Inventory::new(&installation, &timing),
-        events: Publisher::start(client.clone(), clock.clone(), identity),
-        gate: Gate::new(Ticks::real()),
-        backoff: Backoff::new(Ticks::real()),
-        follow_ups: FollowUps::standard(Ticks::real()),
-        memory: Memory::default(),
-        pool_memory: PoolMemory::default(),
-        index: PoolIndex::default(),
-        filled: Filled::default(),
-        system_namespace: settings.namespace.clone(),
-        watched: settings.watch_namespace.clone(),
-        lease_name: settings.lease_name.clone(),
-        orphan_mode: settings.orphan_mode,
-        sandboxes: sandboxes.clone(),
-        pools: pools.clone(),
+    let outside = Outside {
+        accounts: Accounts::with_metrics(client.clone(), endpoints, &settings.timing, metrics.clone()),
         client: client.clone(),
+        identity: identity.to_owned(),
+        agents: None,
         clock,
-        installation,
         lease,
-        timing,
-        probes,
+        installation,
         metrics,
-        poke_sandbox,
-        poke_pool,
-    });
+    };
+    let Assembled { context, sandboxes, pools, sandbox_pokes, pool_pokes } = assemble(settings, outside)?;
     let sandboxes = Wiring {
         api: scoped(settings, &client),
-        writer: sandbox_writer,
-        store: sandboxes,
-        pokes: boxed(sandbox_pokes),
+        writer: sandboxes,
+        store: context.sandboxes.clone(),
+        pokes: sandbox_pokes,
         concurrency: sandbox::CONCURRENCY,
         note: sandbox::note,
     };
     let pools = Wiring {
         api: scoped(settings, &client),
-        writer: pool_writer,
-        store: pools,
-        pokes: boxed(pool_pokes),
+        writer: pools,
+        store: context.pools.clone(),
+        pokes: pool_pokes,
         concurrency: sandbox_pool::CONCURRENCY,
         note: sandbox_pool::note,
     };
     Ok(Parts { context, sandboxes, pools })
-}
-
-fn boxed<T>(stream: impl Stream<Item = T> + Send + 'static) -> BoxStream<'static, T> {
-    Box::pin(stream)
 }
 
 fn scoped<K>(settings: &Settings, client: &Client) -> Api<K>

@@ -2,7 +2,7 @@
 //! per object, so ours counts failures by UID.
 
 use super::ticks::Ticks;
-use rand::RngExt;
+use crate::api::hash_share;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,7 +50,9 @@ impl Backoff {
             entry.in_a_row
         };
         let doubled = FIRST.saturating_mul(1u32.checked_shl(in_a_row - 1).unwrap_or(u32::MAX)).min(LONGEST);
-        doubled.mul_f64(rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER)).min(LONGEST)
+        // By object and turn, not by chance: a simulation must run twice the same.
+        let share = hash_share(&format!("{uid}/{in_a_row}"));
+        doubled.mul_f64(1.0 - JITTER + 2.0 * JITTER * share).min(LONGEST)
     }
 
     /// Forgets the failures of this object: it succeeded, or is gone.

@@ -89,12 +89,12 @@ impl ServerClock {
     /// answer it is the local wall clock.
     pub fn now(&self) -> Timestamp {
         let mut state = self.state();
-        let Some(offset) = state.offset else { return Timestamp::now() };
+        let Some(offset) = state.offset else { return self.ticks.wall() };
         let estimate = Timestamp::from_nanosecond(nanos(self.ticks.now()) + offset.middle());
         let now = match (estimate, state.last) {
             (Ok(estimate), Some(last)) => estimate.max(last),
             (Ok(estimate), None) => estimate,
-            (Err(_), last) => last.unwrap_or_else(Timestamp::now),
+            (Err(_), last) => last.unwrap_or_else(|| self.ticks.wall()),
         };
         state.last = Some(now);
         now
@@ -106,7 +106,7 @@ impl ServerClock {
         let offset = self.state().offset;
         offset.map_or(SignedDuration::ZERO, |offset| {
             let server = nanos(self.ticks.now()) + offset.middle();
-            SignedDuration::from_nanos_i128(Timestamp::now().as_nanosecond() - server)
+            SignedDuration::from_nanos_i128(self.ticks.wall().as_nanosecond() - server)
         })
     }
 

@@ -4,8 +4,8 @@
 
 use super::election::{Election, Next, Timings};
 use super::ticks::Ticks;
+use crate::api::hash_share;
 use crate::failure::chain;
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::api::{Api, PostParams};
@@ -87,7 +87,18 @@ impl Leadership {
         identity: &str,
         timings: Timings,
     ) -> Leadership {
-        let ticks = Ticks::real();
+        Self::acquire_at(Ticks::real(), client, namespace, lease_name, identity, timings).await
+    }
+
+    /// The same on this clock.
+    pub async fn acquire_at(
+        ticks: Ticks,
+        client: Client,
+        namespace: &str,
+        lease_name: &str,
+        identity: &str,
+        timings: Timings,
+    ) -> Leadership {
         let handle = LeaseHandle::new(ticks.clone());
         let mut driver = Driver {
             api: Api::namespaced(client, namespace),
@@ -104,7 +115,7 @@ impl Leadership {
                 Step::Go => {}
                 // Spread, so that rivals do not read and write in step.
                 Step::Wait(wait) => {
-                    tokio::time::sleep(wait.mul_f64(rand::random_range(1.0..1.2))).await;
+                    tokio::time::sleep(wait.mul_f64(1.0 + hash_share(identity) / 5.0)).await;
                 }
                 // Won and stopped for so long that it was over before it began.
                 Step::Lost => driver.election = Election::new(driver.identity.clone(), timings),
@@ -177,7 +188,7 @@ struct Driver {
 impl Driver {
     /// Does the one thing the election wants next, and moves the fence.
     async fn step(&mut self) -> Step {
-        match self.election.next(self.ticks.now(), Timestamp::now()) {
+        match self.election.next(self.ticks.now(), self.ticks.wall()) {
             Next::Read => {
                 let lease = self.bounded("read", self.api.get_opt(&self.name)).await;
                 self.election.read(lease, self.ticks.now());
@@ -254,7 +265,7 @@ impl Driver {
             }
         }
         self.handle.set(None);
-        if let Some(lease) = self.election.release(self.ticks.now(), Timestamp::now())
+        if let Some(lease) = self.election.release(self.ticks.now(), self.ticks.wall())
             && self.bounded("release", self.api.replace(&self.name, &PostParams::default(), &lease)).await.is_ok()
         {
             tracing::info!(lease = self.name, identity = self.identity, "leadership released");

@@ -19,8 +19,10 @@ use crate::telemetry::metrics::ReconcileOutcome;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A Sandbox as the watch gives it: one that cannot be read still counts.
 pub type Guarded = DeserializeGuard<Sandbox>;
@@ -41,8 +43,16 @@ pub enum Error {
     Apply(#[from] ApplyError),
 }
 
-/// One pass over one Sandbox.
-pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+/// One pass over one Sandbox, as kube's controller calls it.
+///
+/// # Errors
+/// None; the type is what a controller takes.
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Infallible> {
+    Ok(Action::requeue(look(guarded, context).await))
+}
+
+/// One pass over one Sandbox; gives when to look again. Never fails: an error is a pause and a log line.
+pub async fn look(guarded: Arc<Guarded>, context: Arc<Context>) -> Duration {
     let sandbox = match &guarded.0 {
         Ok(sandbox) => Arc::new(sandbox.clone()),
         Err(undecodable) => {
@@ -53,16 +63,16 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
                 error = undecodable.error,
                 "this Sandbox does not fit the schema"
             );
-            return Ok(Action::requeue(LOOK_ANYWAY));
+            return LOOK_ANYWAY;
         }
     };
     // A pass over half a list would make what is there already, or let go what is not gone.
     if !context.filled.is_complete() {
-        return Ok(Action::requeue(STALE_PAUSE));
+        return STALE_PAUSE;
     }
     let uid = sandbox.uid().unwrap_or_default();
     if context.gate.is_stale(&uid, sandbox.metadata.resource_version.as_deref().unwrap_or_default()) {
-        return Ok(Action::requeue(STALE_PAUSE));
+        return STALE_PAUSE;
     }
     let began = Instant::now();
     let result = pass(&context, &sandbox).await;
@@ -83,20 +93,15 @@ async fn pass(context: &Context, sandbox: &Arc<Sandbox>) -> Result<Option<Durati
     Ok(again)
 }
 
-fn finish(
-    result: Result<Option<Duration>, Error>,
-    backoff: &Backoff,
-    uid: &str,
-    sandbox: &Sandbox,
-) -> Result<Action, Error> {
+fn finish(result: Result<Option<Duration>, Error>, backoff: &Backoff, uid: &str, sandbox: &Sandbox) -> Duration {
     match result {
         Ok(again) => {
             backoff.succeeded(uid);
-            Ok(Action::requeue(again.unwrap_or(LOOK_ANYWAY).min(LOOK_ANYWAY)))
+            again.unwrap_or(LOOK_ANYWAY).min(LOOK_ANYWAY)
         }
         Err(Error::Apply(ApplyError::Conflict { what })) => {
             tracing::debug!(sandbox = %sandbox.name_any(), what, "changed in between; looking again");
-            Ok(Action::requeue(STALE_PAUSE))
+            STALE_PAUSE
         }
         Err(error) => {
             let pause = backoff.failed(uid);
@@ -104,7 +109,7 @@ fn finish(
                 namespace = sandbox.namespace(), sandbox = %sandbox.name_any(),
                 error = crate::failure::chain(&error), ?pause, "pass failed"
             );
-            Ok(Action::requeue(pause))
+            pause
         }
     }
 }

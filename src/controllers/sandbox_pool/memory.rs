@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A member that was made and is not seen by then has come and gone, or the watch is broken; in
 /// both cases its slot's name is what keeps the cap.
@@ -22,7 +23,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct PoolMemory {
     entries: Mutex<HashMap<String, Entry>>,
-    held_secrets: Mutex<HashSet<(String, String)>>,
+    held_secrets: Mutex<BTreeSet<(String, String)>>,
     ended: Mutex<HashSet<String>>,
 }
 

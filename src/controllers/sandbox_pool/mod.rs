@@ -18,8 +18,10 @@ use crate::telemetry::metrics::{PoolCounts, ReconcileOutcome};
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A pool as the watch gives it: one that cannot be read still counts.
 pub type GuardedPool = DeserializeGuard<SandboxPool>;
@@ -30,11 +32,16 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(300);
 const STALE_PAUSE: Duration = Duration::from_millis(25);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
 
-/// One pass over one pool. Never fails: an error is a pause and a log line.
+/// One pass over one pool, as kube's controller calls it.
 ///
 /// # Errors
 /// None; the type is what a controller takes.
-pub async fn reconcile(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Result<Action, std::convert::Infallible> {
+pub async fn reconcile(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Result<Action, Infallible> {
+    Ok(Action::requeue(look(guarded, context).await))
+}
+
+/// One pass over one pool; gives when to look again. Never fails: an error is a pause and a log line.
+pub async fn look(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Duration {
     let pool = match &guarded.0 {
         Ok(pool) => Arc::new(pool.clone()),
         Err(undecodable) => {
@@ -44,16 +51,16 @@ pub async fn reconcile(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Resu
                 error = undecodable.error,
                 "this pool does not fit the schema; its members are left as they are"
             );
-            return Ok(Action::requeue(LOOK_ANYWAY));
+            return LOOK_ANYWAY;
         }
     };
     // A pass over half a list would make what is there already, or let go what is not gone.
     if !context.filled.is_complete() {
-        return Ok(Action::requeue(STALE_PAUSE));
+        return STALE_PAUSE;
     }
     let uid = pool.uid().unwrap_or_default();
     if context.gate.is_stale(&uid, &pool.resource_version().unwrap_or_default()) {
-        return Ok(Action::requeue(STALE_PAUSE));
+        return STALE_PAUSE;
     }
     let began = Instant::now();
     let (observed, connection) = observe::observe(&context, &pool).await;
@@ -81,7 +88,7 @@ pub async fn reconcile(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Resu
         }
     };
     context.metrics.reconcile("sandbox_pool", outcome, began.elapsed());
-    Ok(Action::requeue(pause))
+    pause
 }
 
 /// Shows the pool in the metrics.

@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1 as core;
 use kube::{Api, Client};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A Secret as it was read; None = there was none.
 type Read = Option<Arc<core::Secret>>;

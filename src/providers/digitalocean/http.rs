@@ -1,25 +1,25 @@
 //! One call over HTTP: admitted, sent once, bounded, and classified.
 
+use super::transport::{Network, Transport};
 use super::wire::ErrorAnswer;
 use crate::api::conditions::truncate;
 use crate::failpoints;
-use crate::failure::chain;
 use crate::providers::budget::{Budget, Kind, Told};
 use crate::providers::{ErrorClass, ProviderError, Timing};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::scrub::scrub;
 use crate::telemetry::secret::Secret;
-use bytes::{Bytes, BytesMut};
+use crate::wall::Wall;
+use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// Longest answer that is read, in bytes: a page of 100 apps is about 0.6 MB.
-const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Longest text that is kept of the provider's words, in bytes.
 const MESSAGE: usize = 512;
 /// Pause after a 429 that does not say how long.
@@ -45,7 +45,8 @@ impl<'a> Call<'a> {
 
 /// Sends calls with one token under one budget.
 pub(super) struct Http {
-    client: reqwest::Client,
+    transport: Arc<dyn Transport>,
+    pub(super) wall: Wall,
     base: Url,
     token: Secret<String>,
     budget: Arc<Budget>,
@@ -62,20 +63,23 @@ impl Http {
         budget: Arc<Budget>,
         timing: &Timing,
     ) -> Result<Self, ProviderError> {
-        let invalid = |message: String| ProviderError { class: ErrorClass::Invalid, operation: "connect", message };
+        let network = Network::new(timing.call_timeout).map_err(|error| invalid(error.to_string()))?;
+        Self::over((Arc::new(network), Wall::real()), base, token, budget, timing)
+    }
+
+    /// By this way, at this time of day.
+    pub(super) fn over(
+        (transport, wall): (Arc<dyn Transport>, Wall),
+        base: &str,
+        token: Secret<String>,
+        budget: Arc<Budget>,
+        timing: &Timing,
+    ) -> Result<Self, ProviderError> {
         let url = Url::parse(base).ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
         let base = url.ok_or_else(|| {
             invalid(format!("the provider's address {base:?} is no URL: write https://api.digitalocean.com"))
         })?;
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("sandbar/", env!("CARGO_PKG_VERSION")))
-            // A token must not follow a redirect, and no layer may repeat a create.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(timing.call_timeout)
-            .build()
-            .map_err(|error| invalid(chain(&error)))?;
-        Ok(Self { client, base, token, budget, timing: timing.clone(), metrics: None })
+        Ok(Self { transport, wall, base, token, budget, timing: timing.clone(), metrics: None })
     }
 
     /// Sends one call, once; gives the body of a 2xx answer.
@@ -110,31 +114,35 @@ impl Http {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v2").extend(call.path);
         }
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
         url
+    }
+
+    fn request(&self, call: &Call<'_>) -> Result<http::Request<Bytes>, http::Error> {
+        let mut token = HeaderValue::try_from(format!("Bearer {}", self.token.expose()))?;
+        token.set_sensitive(true);
+        let request = http::Request::builder().method(call.method.clone()).uri(self.url(call).as_str());
+        let request = request.header(AUTHORIZATION, token);
+        match &call.body {
+            None => request.body(Bytes::new()),
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string().into()),
+        }
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Bytes, ProviderError> {
         let operation = call.operation;
         let timeout = if call.kind == Kind::Create { self.timing.create_timeout } else { self.timing.call_timeout };
-        let url = self.url(&call);
-        let mut request = self.client.request(call.method, url).timeout(timeout).bearer_auth(self.token.expose());
-        if !call.query.is_empty() {
-            request = request.query(call.query);
+        let request = self.request(&call).map_err(|error| unknown(operation, error.to_string()))?;
+        let answer = self.transport.exchange(request, timeout).await;
+        let (parts, body) = answer.map_err(|error| unknown(operation, error.to_string()))?.into_parts();
+        self.budget.told(told(&parts.headers, self.wall.now()));
+        if parts.status.is_success() {
+            Ok(body)
+        } else {
+            Err(self.refused(operation, parts.status, &parts.headers, &body))
         }
-        if let Some(body) = &call.body {
-            request = request.json(body);
-        }
-        // The URL says nothing that the operation does not, and ids only blow up messages.
-        let transport = |error: reqwest::Error| unknown(operation, chain(&error.without_url()));
-        let answer = request.send().await.map_err(transport)?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        self.budget.told(told(&headers));
-        let body = match read(answer, operation).await {
-            // The status alone tells what an error proves.
-            Err(_) if !status.is_success() => Bytes::new(),
-            other => other?,
-        };
-        if status.is_success() { Ok(body) } else { Err(self.refused(operation, status, &headers, &body)) }
     }
 
     fn refused(&self, operation: &'static str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
@@ -144,7 +152,7 @@ impl Http {
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ErrorClass::Invalid,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorClass::Auth,
             StatusCode::TOO_MANY_REQUESTS => {
-                let pause = pause(headers);
+                let pause = pause(headers, self.wall.now());
                 self.budget.shut(pause);
                 ErrorClass::Limited { until: Instant::now() + pause }
             }
@@ -159,20 +167,13 @@ pub(super) const CREATE: &str = "create";
 pub(super) const GET: &str = "get";
 pub(super) const DELETE: &str = "delete";
 
+fn invalid(message: String) -> ProviderError {
+    ProviderError { class: ErrorClass::Invalid, operation: "connect", message }
+}
+
 /// An error that proves nothing.
 pub(super) fn unknown(operation: &'static str, message: String) -> ProviderError {
     ProviderError { class: ErrorClass::Unknown, operation, message: truncate(&message, MESSAGE) }
-}
-
-async fn read(mut answer: reqwest::Response, operation: &'static str) -> Result<Bytes, ProviderError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| unknown(operation, chain(&error.without_url())))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(unknown(operation, format!("the answer is longer than {MAX_BODY} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 /// What an error answer says. The edge in front of the API answers in HTML.
@@ -192,20 +193,20 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 }
 
 /// How long until the moment that `ratelimit-reset` names, in seconds since 1970.
-fn until_reset(headers: &HeaderMap) -> Option<Duration> {
+fn until_reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let reset = Timestamp::from_second(i64::try_from(number(headers, "ratelimit-reset")?).ok()?).ok()?;
-    Duration::try_from(reset.duration_since(Timestamp::now())).ok()
+    Duration::try_from(reset.duration_since(now)).ok()
 }
 
-fn told(headers: &HeaderMap) -> Told {
+fn told(headers: &HeaderMap, now: Timestamp) -> Told {
     let count = |name| number(headers, name).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-    Told { limit: count("ratelimit-limit"), remaining: count("ratelimit-remaining"), reset: until_reset(headers) }
+    Told { limit: count("ratelimit-limit"), remaining: count("ratelimit-remaining"), reset: until_reset(headers, now) }
 }
 
 /// How long a 429 asks to wait: `retry-after` comes with the minute's limit only.
-fn pause(headers: &HeaderMap) -> Duration {
+fn pause(headers: &HeaderMap, now: Timestamp) -> Duration {
     let asked = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
-    let pause = asked.or_else(|| until_reset(headers)).unwrap_or(UNTOLD_PAUSE);
+    let pause = asked.or_else(|| until_reset(headers, now)).unwrap_or(UNTOLD_PAUSE);
     pause.clamp(Duration::from_secs(1), LONGEST_PAUSE)
 }
 

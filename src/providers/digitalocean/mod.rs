@@ -5,8 +5,11 @@ mod listing;
 mod mapping;
 mod prices;
 mod request;
+mod transport;
 mod verify;
 mod wire;
+
+pub use self::transport::{Transport, TransportError};
 
 use self::http::{CREATE, Call, DELETE, GET, Http, unknown};
 use self::listing::{ListingError, PER_PAGE, Page, Pages};
@@ -17,11 +20,11 @@ use super::budget::{Budget, Kind};
 use super::{Account, CreateRequest, ErrorClass, Instance, Listing, Provider, ProviderError, Timing};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::secret::Secret;
+use crate::wall::Wall;
 use async_trait::async_trait;
-use jiff::Timestamp;
 use reqwest::Method;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// The provider's name in metrics.
 pub const PROVIDER: &str = "digitalocean";
@@ -45,6 +48,21 @@ impl DigitalOcean {
     /// `base` is no http or https address, or TLS cannot be set up.
     pub fn new(base: &str, token: Secret<String>, budget: Arc<Budget>, timing: &Timing) -> Result<Self, ProviderError> {
         let http = Http::new(base, token, budget, timing)?;
+        Ok(Self { http, verified: Verified::default(), prices: Prices::default() })
+    }
+
+    /// The same over another way to the provider than the network, at another time of day: for simulations.
+    ///
+    /// # Errors
+    /// `base` is no http or https address.
+    pub fn over(
+        way: (Arc<dyn Transport>, Wall),
+        base: &str,
+        token: Secret<String>,
+        budget: Arc<Budget>,
+        timing: &Timing,
+    ) -> Result<Self, ProviderError> {
+        let http = Http::over(way, base, token, budget, timing)?;
         Ok(Self { http, verified: Verified::default(), prices: Prices::default() })
     }
 
@@ -108,7 +126,7 @@ impl Provider for DigitalOcean {
             other => unknown("list", other.to_string()),
         })?;
         self.verify(Kind::List).await?;
-        let now = Timestamp::now();
+        let now = self.http.wall.now();
         let instances = complete.apps.into_iter().filter_map(|app| mapping::instance(app, now)).collect();
         Ok(Listing { began, instances, pages: complete.calls + 1 })
     }
@@ -121,7 +139,7 @@ impl Provider for DigitalOcean {
         };
         let app = answer.app.ok_or_else(|| unknown(GET, "the answer has no app".to_owned()))?;
         let has_deployment = mapping::current(&app).is_some();
-        let instance = mapping::instance(app, Timestamp::now())
+        let instance = mapping::instance(app, self.http.wall.now())
             .filter(|instance| instance.id == id)
             .ok_or_else(|| unknown(GET, "the answer is about another app".to_owned()))?;
         if has_deployment { Ok(instance) } else { self.newest_deployment(instance).await }
@@ -142,7 +160,7 @@ impl Provider for DigitalOcean {
         let answer: AppAnswer = self.http.json(call).await?;
         answer
             .app
-            .and_then(|app| mapping::instance(app, Timestamp::now()))
+            .and_then(|app| mapping::instance(app, self.http.wall.now()))
             .ok_or_else(|| unknown(CREATE, "the answer has no app with an id".to_owned()))
     }
 

@@ -4,8 +4,9 @@ use super::http::{Call, Http};
 use super::wire::SizesAnswer;
 use crate::providers::{ErrorClass, ProviderError};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// Prices change rarely.
 const KEPT: Duration = Duration::from_secs(6 * 3_600);

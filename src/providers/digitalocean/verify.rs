@@ -7,7 +7,8 @@ use crate::providers::budget::Kind;
 use crate::providers::{Account, ErrorClass, ProviderError};
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A create trusts an account that was asked for within this time.
 const FRESH: Duration = Duration::from_secs(10);

@@ -3,10 +3,11 @@
 use super::schedule::{Schedule, Urgency};
 use super::view::{AccountView, changes};
 use super::{News, Shared, lock, publish};
+use crate::api::hash_share;
 use crate::providers::{Account, Listing, Provider, ProviderError};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The last two complete listings.
@@ -91,7 +92,7 @@ async fn run(state: Arc<State>) {
             Step::End => return,
             Step::WaitUntil(due) => {
                 tokio::select! {
-                    () = tokio::time::sleep_until(due.into()) => {}
+                    () = tokio::time::sleep_until(due) => {}
                     () = state.sooner.notified() => {}
                 }
             }
@@ -127,8 +128,10 @@ impl State {
             }
             Err(error) => {
                 tracing::warn!(account = %self.account, class = error.class.label(), %error, "listing failed");
+                // By account, not by chance: a simulation must run twice the same.
+                let jitter = hash_share(&format!("{}/{}", self.installation, self.account));
                 let mut inner = lock(&self.inner);
-                inner.schedule.failed(&error, Instant::now(), rand::random());
+                inner.schedule.failed(&error, Instant::now(), jitter);
                 inner.last_error = Some(error);
             }
         }

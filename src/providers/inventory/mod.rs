@@ -17,8 +17,8 @@ use super::{Account, Provider, ProviderError, Timing};
 use futures::Stream;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Every account's newest listing. Clones share everything; listing ends with
 /// the last clone.

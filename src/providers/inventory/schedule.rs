@@ -2,7 +2,8 @@
 
 use crate::providers::budget::LISTINGS_PER_HOUR;
 use crate::providers::{ErrorClass, ProviderError, Timing};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How soon a new listing is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

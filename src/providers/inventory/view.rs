@@ -2,7 +2,7 @@
 
 use crate::providers::{Instance, InstancePhase, Listing};
 use std::collections::HashMap;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// One complete listing, indexed.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use crate::controllers::sandbox::settle::Outcome;
 use crate::providers::accounts::Connection;
 use crate::providers::{CreateRequest, ErrorClass, Marks, ProviderError};
 use crate::telemetry::secret::Secret;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A call is not begun when less of the lease than this is left.
 const LEAST_LEASE: Duration = Duration::from_secs(1);

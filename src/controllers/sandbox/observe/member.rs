@@ -13,7 +13,8 @@ use crate::providers::{ErrorClass, Instance, InstancePhase};
 use kube::Api;
 use kube::runtime::reflector::ObjectRef;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 pub(super) async fn observe(
     context: &Context,

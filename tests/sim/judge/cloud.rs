@@ -1,0 +1,136 @@
+//! Apps: who makes them, who ends them, how many there are.
+
+use super::objects::is_deleting;
+use super::pools::has_finalizer;
+use super::{Judge, holds_lease};
+use crate::api::objects::text;
+use crate::net::Caller;
+use crate::world::{INSTALLATION, World};
+use bytes::Bytes;
+use sandbar::api::MEMBER_FINALIZER;
+use sandbar::cloudsim::admin::{Entry, Ledger, State};
+use sandbar::providers::is_our_name;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A create call, as its body tells.
+#[derive(Clone, Debug)]
+pub struct Create {
+    pub name: String,
+    pub uid: String,
+    pub attempt: i64,
+}
+
+fn mark<'a>(app: &'a Entry, name: &str) -> &'a str {
+    app.marks.get(name).map(String::as_str).unwrap_or_default()
+}
+
+/// The variables of the first component in a create's body.
+fn variable(body: &Value, name: &str) -> String {
+    let envs = body["spec"]["services"][0]["envs"].as_array().into_iter().flatten();
+    let value = envs.filter(|env| env["key"] == name).find_map(|env| env["value"].as_str());
+    value.unwrap_or_default().to_owned()
+}
+
+impl Judge {
+    /// An operator sends a call to the cloud; gives what a create is about.
+    pub fn calls(
+        &mut self,
+        world: &World,
+        caller: Caller,
+        request: &http::Request<Bytes>,
+        writes: bool,
+        what: &str,
+    ) -> Option<Create> {
+        if writes && !holds_lease(world, caller) {
+            self.accuse(world, "S15", format!("{what} is sent by who does not hold the Lease"));
+        }
+        if !writes || request.method() != http::Method::POST {
+            return None;
+        }
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let create = Create {
+            name: text(&body, &["spec", "name"]).to_owned(),
+            uid: variable(&body, "SANDBAR_UID"),
+            attempt: variable(&body, "SANDBAR_ATTEMPT").parse().unwrap_or_default(),
+        };
+        let all = world.objects().list("sandboxes", None);
+        let member = all.iter().find(|object| text(object, &["metadata", "uid"]) == create.uid);
+        let stands = |member: &Value| {
+            let attempt = &member["status"]["instance"];
+            has_finalizer(Some(member), MEMBER_FINALIZER)
+                && attempt["attempt"] == create.attempt
+                && attempt["name"] == create.name
+        };
+        if !member.is_some_and(|member| stands(member)) {
+            let what = format!(
+                "create of {} for attempt {} that no finalized member has written",
+                create.name, create.attempt
+            );
+            self.accuse(world, "S2", what);
+        }
+        Some(create)
+    }
+
+    /// A call that changes something took effect, or did not.
+    pub fn changed_cloud(&mut self, world: &Arc<World>, caller: Caller, create: Option<&Create>, before: &Ledger) {
+        let after = world.cloud.ledger();
+        for app in after.apps.iter().skip(before.apps.len()) {
+            self.creates += 1;
+            self.appeared(world, caller, app, &after);
+            if create.is_none() {
+                self.accuse(world, "S9", format!("app {} was made by no create", app.name));
+            }
+        }
+        for (was, is) in before.apps.iter().zip(&after.apps) {
+            let lived = !matches!(was.state, State::Deleting | State::Gone);
+            if lived && matches!(is.state, State::Deleting | State::Gone) {
+                self.deletes += 1;
+                self.disappears(world, was);
+            }
+        }
+    }
+
+    fn appeared(&mut self, world: &World, caller: Caller, app: &Entry, after: &Ledger) {
+        let late = world.net().is_dead(caller) || !holds_lease(world, caller);
+        if late {
+            self.strays.insert(app.id.clone());
+        }
+        let uid = mark(app, "SANDBAR_UID");
+        let twins = after.existing().filter(|other| mark(other, "SANDBAR_UID") == uid && other.id != app.id);
+        let twins = twins.filter(|other| !self.strays.contains(&other.id)).count();
+        if twins > 0 && !late {
+            self.accuse(world, "S1", format!("{} has {} apps at once", mark(app, "SANDBAR_NAME"), twins + 1));
+        }
+        let pool_uid = mark(app, "SANDBAR_POOL_UID");
+        let owned = after.existing().filter(|other| mark(other, "SANDBAR_POOL_UID") == pool_uid);
+        let owned = owned.filter(|other| !self.strays.contains(&other.id)).count();
+        let pools = world.objects().list("sandboxpools", None);
+        let Some(pool) = pools.iter().find(|pool| text(pool, &["metadata", "uid"]) == pool_uid) else { return };
+        let most = self.pools.most(text(pool, &["metadata", "name"]));
+        if i64::try_from(owned).unwrap_or(i64::MAX) > most && !late {
+            self.accuse(world, "S5", format!("a pool owns {owned} apps, and at most {most} are allowed"));
+        }
+    }
+
+    fn disappears(&mut self, world: &World, app: &Entry) {
+        let (uid, name) = (mark(app, "SANDBAR_UID"), &app.name);
+        if mark(app, "SANDBAR_INSTALLATION") != INSTALLATION || !is_our_name(name) {
+            return self.accuse(world, "S9", format!("app {name} is deleted, and it is not ours"));
+        }
+        let all = world.objects().list("sandboxes", None);
+        let Some(member) = all.iter().find(|object| text(object, &["metadata", "uid"]) == uid) else { return };
+        let instance = &member["status"]["instance"];
+        let attempt: i64 = mark(app, "SANDBAR_ATTEMPT").parse().unwrap_or_default();
+        let current = instance["attempt"].as_i64() == Some(attempt);
+        let lives = !is_deleting(member) && instance.get("failure").is_none();
+        if current && lives {
+            let holder = text(member, &["spec", "claim", "id"]);
+            self.accuse(
+                world,
+                "S3",
+                format!("app {name} of {} is deleted; claim {holder:?}", text(member, &["metadata", "name"])),
+            );
+        }
+    }
+}

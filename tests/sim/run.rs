@@ -1,0 +1,162 @@
+//! One run of one script: begin, act, let everything heal, then look at what is left, and at the silence.
+
+use crate::mutation::Mutation;
+use crate::operator::{self, Setup};
+use crate::script::{HORIZON, Script};
+use crate::settle;
+use crate::users::{Users, collect_garbage, give_token_back};
+use crate::world::{ACCOUNT, World};
+use sandbar::cloudsim::admin::Faults;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Everything heals within this, the longest back-offs and claims included.
+const PATIENCE: Duration = Duration::from_secs(5 * 3600);
+/// Between two looks at whether it has.
+const LOOK: Duration = Duration::from_secs(120);
+/// Silence lasts at least so long.
+const SILENCE: Duration = Duration::from_secs(3600);
+
+/// What a run was, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub virtual_time: Duration,
+    pub steps: u64,
+    pub faults: u64,
+    pub crashes: u64,
+    pub creates: u64,
+    pub deletes: u64,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub figures: Figures,
+    /// Empty: all was well.
+    pub violations: Vec<String>,
+    /// Two runs of a script have the same.
+    pub hash: u64,
+    /// What is left at the end: pools with the number of their members.
+    pub end: Vec<String>,
+    /// The last steps.
+    pub tail: Vec<String>,
+}
+
+/// Runs a script to its end, or to the first violation.
+pub fn run(script: &Script, mutation: Option<Mutation>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
+    runtime.block_on(async {
+        let world = World::new(script.seed, mutation);
+        let mut tasks = JoinSet::new();
+        let end = play(&world, script, &mut tasks).await;
+        tasks.abort_all();
+        outcome(&world, end)
+    })
+}
+
+async fn play(world: &Arc<World>, script: &Script, tasks: &mut JoinSet<()>) -> Vec<String> {
+    let mut users = Users::new(world);
+    users.begin(&script.pools).await;
+    tasks.spawn(collect_garbage(world.clone()));
+    for index in 0..script.operators {
+        tasks.spawn(operator::live(world.clone(), Setup { index, skew: script.skew[index] }));
+    }
+    let start = Instant::now();
+    for (at, act) in &script.acts {
+        tokio::time::sleep_until(start + Duration::from_secs((*at).into())).await;
+        if has_violation(world) {
+            return Vec::new();
+        }
+        users.act(act).await;
+    }
+    tokio::time::sleep_until(start + HORIZON).await;
+    heal(world);
+    match settled(world, script).await {
+        Some(end) => {
+            silence(world).await;
+            end
+        }
+        None => Vec::new(),
+    }
+}
+
+fn has_violation(world: &World) -> bool {
+    !world.judge().violations.is_empty()
+}
+
+/// Faults end here. Pauses and crashes that are due end by themselves.
+fn heal(world: &World) {
+    world.note("FAULTS END");
+    let _ = world.cloud.set_faults(ACCOUNT, Faults::default());
+    give_token_back(world);
+    let mut net = world.net();
+    (net.trouble, net.slow_cloud) = (None, None);
+    for standing in &mut net.operators {
+        standing.crash = None;
+    }
+}
+
+/// Waits until the end state is reached; gives it.
+async fn settled(world: &Arc<World>, script: &Script) -> Option<Vec<String>> {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if has_violation(world) {
+            return None;
+        }
+        match settle::end_state(world, script) {
+            Ok(end) => return Some(end),
+            Err(why) if Instant::now() >= limit => {
+                world.judge().accuse(world, "S8/S13", format!("not healed after {PATIENCE:?}: {why}"));
+                return None;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Level and no demand: nothing is written (S10). Replacement by age goes on for ever.
+async fn silence(world: &Arc<World>) {
+    // What follows the last change at once, such as a status that was held back.
+    tokio::time::sleep(Duration::from_secs(10 * 60)).await;
+    if settle::ages(world) {
+        return;
+    }
+    let before = {
+        let judge = world.judge();
+        (judge.writes, judge.creates, judge.deletes)
+    };
+    tokio::time::sleep(SILENCE).await;
+    let mut judge = world.judge();
+    let after = (judge.writes, judge.creates, judge.deletes);
+    if before != after {
+        let writes = after.0 - before.0;
+        let what =
+            format!("{writes} writes, {} creates, {} deletes while level", after.1 - before.1, after.2 - before.2);
+        judge.accuse(world, "S10", what);
+    }
+}
+
+fn outcome(world: &World, end: Vec<String>) -> Outcome {
+    let refused = settle::refused_calls(world);
+    let (judge, net, trace) = (world.judge(), world.net(), world.trace());
+    let mut violations = judge.violations.clone();
+    violations.extend(refused);
+    Outcome {
+        figures: Figures {
+            virtual_time: world.age(),
+            steps: trace.steps,
+            faults: net.faults + world.cloud.faults(),
+            crashes: net.crashes,
+            creates: judge.creates,
+            deletes: judge.deletes,
+        },
+        violations,
+        hash: trace.hash(),
+        end,
+        tail: trace.tail(60),
+    }
+}

@@ -1,0 +1,278 @@
+//! Those who use Sandbar: they make pools, take sandboxes, edit, give back. And what control plane and platform do.
+
+use crate::api::{Request, Target};
+use crate::doors::client;
+use crate::net::{Caller, Crash};
+use crate::script::{Act, PoolPlan};
+use crate::world::{ACCOUNT, INSTALLATION, NAMESPACE, OTHER_ACCOUNT, TOKEN, World};
+use bytes::Bytes;
+use sandbar::api::{END_CLAIMS_ANNOTATION, Span};
+use sandbar::claims::{ClaimWish, Claims, Extension, RequestWish};
+use sandbar::cloudsim::admin::{AccountSettings, AgentState, Faults};
+use sandbar::providers::instance_name;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The users of one world.
+pub struct Users {
+    world: Arc<World>,
+    claims: Claims,
+    /// Ids of all runs so far.
+    runs: Vec<String>,
+    foreign: u32,
+}
+
+fn path(plural: &str, name: Option<&str>) -> Target {
+    let namespace = Some(NAMESPACE.to_owned());
+    Target { plural: plural.to_owned(), namespace, name: name.map(str::to_owned), status: false }
+}
+
+pub fn pool_name(pool: usize) -> String {
+    format!("pool{pool}")
+}
+
+impl Users {
+    pub fn new(world: &Arc<World>) -> Self {
+        let claims = Claims::new(client(world, Caller::User, None), NAMESPACE);
+        Self { world: world.clone(), claims, runs: Vec::new(), foreign: 0 }
+    }
+
+    /// Makes the credentials and the pools.
+    pub async fn begin(&self, pools: &[PoolPlan]) {
+        let secret = json!({"metadata": {"name": "cloud"}, "stringData": {"token": TOKEN}});
+        self.ask("POST", path("secrets", None), secret).await;
+        for (index, plan) in pools.iter().enumerate() {
+            self.ask("POST", path("sandboxpools", None), pool(index, plan)).await;
+        }
+    }
+
+    async fn ask(&self, method: &str, target: Target, body: Value) {
+        let method = http::Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        let request = Request { method, target, query: String::new(), metadata_only: false, body };
+        // One who gets no answer here leaves it at that.
+        let _ = self.world.ask_api(Caller::User, request).await;
+    }
+
+    async fn edit(&self, pool: usize, spec: Value) {
+        let name = pool_name(pool);
+        let valid = |current: &Value| {
+            let mut merged = current.clone();
+            for part in ["warm", "limits"] {
+                for (key, value) in spec[part].as_object().into_iter().flatten() {
+                    merged[part][key] = value.clone();
+                }
+            }
+            merged["warm"]["target"].as_i64() <= merged["limits"]["maxSandboxes"].as_i64()
+        };
+        let key = path("sandboxpools", Some(&name)).key();
+        let current = self.world.objects().get(&key).map(|pool| pool["spec"].clone());
+        // Rule P8 refuses the others.
+        if current.is_some_and(|current| valid(&current)) {
+            self.ask("PATCH", path("sandboxpools", Some(&name)), json!({"spec": spec})).await;
+        }
+    }
+
+    /// Lets something happen; what takes time goes on by itself.
+    pub async fn act(&mut self, act: &Act) {
+        self.world.note(&format!("ACT {act:?}"));
+        match act {
+            Act::Claim { pool, minutes } => self.claim(*pool, *minutes),
+            Act::Request { pool, minutes } => self.request(*pool, *minutes),
+            Act::Release { run } => self.with_run(*run, |claims, id| async move {
+                let _ = claims.release(&id).await;
+            }),
+            Act::Extend { run, minutes } => {
+                let more = Extension::By(Span::minutes(*minutes));
+                self.with_run(*run, move |claims, id| async move {
+                    let _ = claims.extend(&id, more).await;
+                });
+            }
+            Act::Target { pool, target } => self.edit(*pool, json!({"warm": {"target": target}})).await,
+            Act::Limit { pool, most } => self.edit(*pool, json!({"limits": {"maxSandboxes": most}})).await,
+            Act::Retag { pool } => self.edit(*pool, json!({"image": {"tag": format!("v{}", self.runs.len())}})).await,
+            Act::DeletePool { pool, end_claims } => self.delete_pool(*pool, *end_claims).await,
+            other => self.disturb(other).await,
+        }
+    }
+
+    fn fresh_run(&mut self) -> String {
+        let id = format!("run-{}", self.runs.len());
+        self.runs.push(id.clone());
+        id
+    }
+
+    fn claim(&mut self, pool: usize, minutes: u32) {
+        let (claims, id) = (self.claims.clone(), self.fresh_run());
+        let wish = ClaimWish { holder: "somebody".to_owned(), ttl: Some(Span::minutes(minutes)), id: Some(id) };
+        tokio::spawn(async move {
+            let _ = claims.claim_warm(&pool_name(pool), &wish).await;
+        });
+    }
+
+    fn request(&mut self, pool: usize, minutes: u32) {
+        let (claims, id) = (self.claims.clone(), self.fresh_run());
+        let wish = RequestWish {
+            id,
+            pool: pool_name(pool),
+            holder: "somebody".to_owned(),
+            ttl: Some(Span::minutes(minutes)),
+            keep_ended: Some(Span::minutes(5)),
+        };
+        tokio::spawn(async move {
+            let _ = claims.request(&wish).await;
+        });
+    }
+
+    fn with_run<F>(&self, run: usize, then: impl FnOnce(Claims, String) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        // Counted from the newest: most old ones are over.
+        if let Some(id) = self.runs.iter().rev().nth(run) {
+            tokio::spawn(then(self.claims.clone(), id.clone()));
+        }
+    }
+
+    async fn delete_pool(&self, pool: usize, end_claims: bool) {
+        let name = pool_name(pool);
+        if end_claims {
+            let body = json!({"metadata": {"annotations": {END_CLAIMS_ANNOTATION: "true"}}});
+            self.ask("PATCH", path("sandboxpools", Some(&name)), body).await;
+        }
+        self.ask("DELETE", path("sandboxpools", Some(&name)), Value::Null).await;
+    }
+
+    /// What nobody wishes for.
+    async fn disturb(&mut self, act: &Act) {
+        let world = self.world.clone();
+        let after = |seconds: u32| Instant::now() + Duration::from_secs(seconds.into());
+        match act {
+            Act::Cloud { trouble, seconds } => {
+                let rules = trouble.rules().into_iter().map(|rule| rule.for_seconds(f64::from(*seconds))).collect();
+                let seed = world.age().as_secs();
+                let _ = world.cloud.set_faults(ACCOUNT, Faults { seed, rules });
+            }
+            Act::Api { percent, seconds } => {
+                world.net().trouble = Some((f64::from(*percent) / 100.0, after(*seconds)));
+            }
+            Act::SlowCloud { percent, seconds } => {
+                world.net().slow_cloud = Some((f64::from(*percent) / 100.0, after(*seconds)));
+            }
+            Act::Pause { operator, seconds } => {
+                world.net().operators[*operator].paused_until = Some(after(*seconds));
+            }
+            Act::Crash { operator, calls, after } => {
+                world.net().operators[*operator].crash = Some(Crash { calls: *calls, after: *after });
+            }
+            Act::Stall { operator, seconds } => {
+                world.net().operators[*operator].stalled_until = Some(after(*seconds));
+            }
+            Act::Revoke { seconds } => self.lend_token(None, *seconds),
+            Act::Swap { seconds } => self.lend_token(Some(OTHER_ACCOUNT), *seconds),
+            Act::Maintenance { app } => drop(self.app(*app).map(|id| world.cloud.maintenance(&id))),
+            Act::Vanish { app } => drop(self.app(*app).map(|id| world.cloud.vanish(&id))),
+            Act::Silence { app } => drop(self.app(*app).map(|id| world.cloud.set_agent(&id, AgentState::Dead))),
+            Act::LookAlike { marked } => self.plant(*marked).await,
+            _ => {}
+        }
+    }
+
+    fn app(&self, index: usize) -> Option<String> {
+        let books = self.world.cloud.ledger();
+        books.existing().nth(index).map(|app| app.id.clone())
+    }
+
+    /// Takes the token from the account for a while.
+    fn lend_token(&self, to: Option<&'static str>, seconds: u32) {
+        let world = self.world.clone();
+        if world.cloud.move_token(TOKEN, to).is_err() {
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+            give_token_back(&world);
+        });
+    }
+
+    /// An app of somebody else, with a name that could be ours.
+    async fn plant(&mut self, marked: bool) {
+        self.foreign += 1;
+        let uid = format!("foreign-{}", self.foreign);
+        let name = instance_name(INSTALLATION, &uid, 1);
+        let mark = |key: &str, value: &str| json!({"key": key, "value": value, "scope": "RUN_TIME", "type": "GENERAL"});
+        let marks =
+            if marked { vec![mark("SANDBAR_INSTALLATION", "abroad"), mark("SANDBAR_UID", &uid)] } else { vec![] };
+        let service = json!({"name": "web", "image": {"registry_type": "DOCKER_HUB", "registry": "library",
+            "repository": "nginx", "tag": "1"}, "envs": marks});
+        let body = json!({"spec": {"name": name, "region": "nyc", "services": [service]}});
+        let request = http::Request::post("/v2/apps")
+            .header(http::header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(Bytes::from(body.to_string()));
+        if let Ok(request) = request {
+            let _ = self.world.cloud.call(request).await;
+        }
+    }
+}
+
+/// The token opens its account again.
+pub fn give_token_back(world: &World) {
+    if world.cloud.move_token(TOKEN, Some(ACCOUNT)).is_err() {
+        let _ = world.cloud.put_account(ACCOUNT, AccountSettings::with_token(TOKEN));
+    }
+}
+
+fn pool(index: usize, plan: &PoolPlan) -> Value {
+    let mut warm = json!({"target": plan.target, "activation": plan.activation});
+    if plan.max_age > 0 {
+        warm["maxAge"] = format!("{}m", plan.max_age).into();
+    }
+    json!({
+        "apiVersion": "sandbar.dev/v1alpha1", "kind": "SandboxPool",
+        "metadata": {"name": pool_name(index), "namespace": NAMESPACE},
+        "spec": {
+            "provider": {"digitalOcean": {"credentialsRef": {"name": "cloud", "key": "token"}, "region": "nyc"}},
+            "image": {"registryType": "GHCR", "registry": "acme", "repository": "sandbox", "tag": "v1"},
+            "warm": warm,
+            "limits": {"maxSandboxes": plan.most, "maxConcurrentCreates": plan.concurrent},
+            "onEmpty": plan.on_empty,
+            "create": {"deadline": format!("{}m", plan.deadline)},
+        },
+    })
+}
+
+/// Garbage collection: what was owned by an object that is gone goes too.
+pub async fn collect_garbage(world: Arc<World>) {
+    let mut position = 0;
+    loop {
+        let changed = world.changed.notified();
+        let next = world.objects().changes.get(position).cloned();
+        let Some(change) = next else {
+            changed.await;
+            continue;
+        };
+        position += 1;
+        if !change.deleted {
+            continue;
+        }
+        tokio::time::sleep_until(change.at + Duration::from_secs(2)).await;
+        let owner = change.object["metadata"]["uid"].clone();
+        for plural in ["sandboxes", "secrets"] {
+            let all = world.objects().list(plural, Some(NAMESPACE));
+            let owned = |object: &Value| {
+                let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+                owners.into_iter().any(|reference| reference["uid"] == owner)
+            };
+            for object in all.iter().filter(|object| owned(object)) {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let body = json!({"preconditions": {"uid": object["metadata"]["uid"]}});
+                let method = http::Method::DELETE;
+                let target = path(plural, Some(name));
+                let request = Request { method, target, query: String::new(), metadata_only: false, body };
+                let _ = world.ask_api(Caller::Cluster, request).await;
+            }
+        }
+    }
+}
