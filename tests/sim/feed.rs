@@ -9,7 +9,6 @@ use kube::runtime::watcher::Event;
 use sandbar::controllers::context::Context;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -31,7 +30,7 @@ where
 
 impl<K> Feed<K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Hash + Eq + 'static,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
 {
     fn tell(&mut self, event: &Event<K>) {
         self.writer.apply_watcher_event(event);
@@ -77,10 +76,10 @@ where
 
     /// Tells changes from this position on, until the watch breaks.
     async fn follow(&mut self, mut position: usize) {
-        let mut last = Instant::now();
+        let (mut last, world) = (Instant::now(), self.world.clone());
         loop {
-            let changed = self.world.changed.notified();
-            let next = self.world.objects().changes.get(position).cloned();
+            let changed = world.changed.notified();
+            let next = world.objects().changes.get(position).cloned();
             let Some(change) = next else {
                 changed.await;
                 continue;
@@ -92,7 +91,7 @@ where
             let (lag, breaks) = self.lag();
             last = last.max(change.at + lag);
             tokio::time::sleep_until(last).await;
-            self.world.awake(self.caller).await;
+            world.awake(self.caller).await;
             if breaks {
                 return;
             }

@@ -11,7 +11,6 @@ use sandbar::api::MEMBER_FINALIZER;
 use sandbar::cloudsim::admin::{Entry, Ledger, State};
 use sandbar::providers::is_our_name;
 use serde_json::Value;
-use std::sync::Arc;
 
 /// A create call, as its body tells.
 #[derive(Clone, Debug)]
@@ -73,7 +72,7 @@ impl Judge {
     }
 
     /// A call that changes something took effect, or did not.
-    pub fn changed_cloud(&mut self, world: &Arc<World>, caller: Caller, create: Option<&Create>, before: &Ledger) {
+    pub fn changed_cloud(&mut self, world: &World, caller: Caller, create: Option<&Create>, before: &Ledger) {
         let after = world.cloud.ledger();
         for app in after.apps.iter().skip(before.apps.len()) {
             self.creates += 1;

@@ -5,7 +5,6 @@ mod cloud;
 mod objects;
 mod pools;
 
-pub use cloud::Create;
 pub use pools::Limits;
 
 use crate::api::objects::{Key, text};
@@ -14,7 +13,6 @@ use crate::world::{SYSTEM, World};
 use sandbar::api::orphans::DEFAULT_LEASE;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What was seen so far.
 #[derive(Default)]
@@ -56,7 +54,7 @@ impl Judge {
     }
 
     /// An object was changed, made or taken out.
-    pub fn wrote(&mut self, world: &Arc<World>, caller: Caller, key: &Key, old: Option<&Value>, new: Option<&Value>) {
+    pub fn wrote(&mut self, world: &World, caller: Caller, key: &Key, old: Option<&Value>, new: Option<&Value>) {
         let operator = matches!(caller, Caller::Operator { .. });
         match key.0.as_str() {
             "sandboxes" => self.sandbox(world, operator, old, new),

@@ -7,7 +7,6 @@ use crate::world::{NAMESPACE, World};
 use jiff::{SignedDuration, Timestamp};
 use sandbar::api::{END_CLAIMS_ANNOTATION, MEMBER_FINALIZER, Span};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// An operator tells the API server's time to within this.
 const TELLING_TIME: SignedDuration = SignedDuration::from_secs(2);
@@ -25,7 +24,7 @@ fn time(value: &Value) -> Option<Timestamp> {
 }
 
 impl Judge {
-    pub(super) fn sandbox(&mut self, world: &Arc<World>, operator: bool, old: Option<&Value>, new: Option<&Value>) {
+    pub(super) fn sandbox(&mut self, world: &World, operator: bool, old: Option<&Value>, new: Option<&Value>) {
         let Some(any) = new.or(old) else { return };
         if !is_member(any) {
             let ended = new.is_none_or(|new| text(new, &["status", "phase"]) == "Ended");
