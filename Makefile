@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crds build controlplane toolchain
+.PHONY: help demo test check bench compare crds build controlplane toolchain
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -47,9 +47,13 @@ check: toolchain ## Formatting, lints, generated files, links (first time 5 min)
 
 # Not `release`: a benchmark and its program are built with other settings for panics.
 bench: toolchain ## Measure, and print the table of the README (6 min; first time 25 min)
-	$(call step,build the benchmark,10 min,$(CARGO) bench --benches --no-run)
+	$(call step,build the benchmark,10 min,$(CARGO) bench --bench claims --no-run)
 	@printf '\n== benchmark (about 6 min)\n' >&2
-	@$(CARGO) bench --benches
+	@$(CARGO) bench --bench claims
+
+# A debug build: what is compared are counts and simulated time.
+compare: toolchain build controlplane ## The library that people use today and Sandbar, the same bad day (6 min; needs doctl)
+	@$(CARGO) bench --profile dev --features '$(FEATURES)' --bench side_by_side
 
 crds: ## Write crds/ anew from the types
 	$(call step,write crds/,3 min,$(CARGO) run --quiet -- crds --write crds)

@@ -3,6 +3,7 @@
 mod books;
 mod command_line;
 mod contract;
+mod doctl;
 mod faults;
 mod limits;
 mod official_client;
