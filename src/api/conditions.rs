@@ -40,6 +40,8 @@ words! {
         Degraded,
         /// Pool, member: the provider answers and accepts the credentials.
         ProviderReachable,
+        /// Pool, member: the Secrets, the region and the size that its spec names are there.
+        ResolvedRefs,
         /// Pool: on its way out.
         Terminating,
         /// Member: the provider says that the instance runs.
@@ -82,6 +84,16 @@ words! {
         DeadlineExceeded,
         /// The provider refuses the spec.
         InvalidSpec,
+        /// A Secret that the spec names is missing, or lacks what is asked of it.
+        SecretMissing,
+        /// A Secret that the spec names cannot be read now.
+        SecretUnreadable,
+        /// The provider has no such instance size.
+        SizeUnknown,
+        /// The instance size is about to be withdrawn.
+        SizeDeprecated,
+        /// The provider makes nothing in this region.
+        RegionUnavailable,
         /// The agent's token is gone; nobody could talk to the sandbox.
         TokenLost,
         /// The credentials Secret or its key is missing.

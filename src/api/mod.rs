@@ -4,6 +4,7 @@ pub mod command;
 pub mod conditions;
 mod crds;
 mod digest;
+mod env;
 pub mod orphans;
 mod pool;
 pub mod rules;
@@ -14,6 +15,7 @@ mod template;
 
 pub use crds::{crds, manifest};
 pub use digest::{hash_share, short_hash};
+pub use env::{EnvSource, EnvVar, SecretKeyRef};
 pub use pool::{
     Activation, Backoff, ClaimPolicy, CreatePolicy, FailureRecord, Limits, OnEmpty, SandboxPool, SandboxPoolSpec,
     SandboxPoolStatus, Warm,
@@ -23,7 +25,7 @@ pub use sandbox::{
     StartKind,
 };
 pub use span::{Span, SpanError};
-pub use template::{CredentialsRef, DigitalOceanProvider, EnvVar, Image, ProviderSpec, RegistryType, Template};
+pub use template::{CredentialsRef, DigitalOceanProvider, Image, ProviderSpec, RegistryType, Template};
 
 /// API group of every kind.
 pub const GROUP: &str = "sandbar.dev";

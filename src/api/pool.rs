@@ -264,7 +264,7 @@ pub struct SandboxPoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub selector: Option<String>,
-    /// Available, Progressing, Idle, Degraded, ProviderReachable, Terminating.
+    /// Available, Progressing, Idle, Degraded, ProviderReachable, ResolvedRefs, Terminating.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

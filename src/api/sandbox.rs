@@ -158,7 +158,7 @@ pub struct SandboxStatus {
     /// Whether the claimer got one that was warm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_kind: Option<StartKind>,
-    /// InstanceReady, AgentReady, Claimed, Ready, FilesLost.
+    /// InstanceReady, AgentReady, Claimed, Ready, ResolvedRefs, FilesLost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

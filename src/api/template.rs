@@ -1,6 +1,6 @@
 //! What an instance needs for its whole life: provider, image, environment.
 
-use super::{ClaimPolicy, CreatePolicy};
+use super::{ClaimPolicy, CreatePolicy, EnvVar, SecretKeyRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,10 +50,11 @@ pub struct CredentialsRef {
     /// Namespace of the Secret; absent = the pool's own. Another namespace's Secret must name the
     /// pool's namespace in its annotation sandbar.dev/allowed-namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    // Name and namespace become part of a path that the operator asks for: they must not lead elsewhere.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key in the Secret's data.
     #[schemars(length(min = 1, max = 253))]
@@ -95,18 +96,10 @@ pub struct Image {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 71, max = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub digest: Option<String>,
-}
-
-/// One environment variable of a sandbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVar {
-    /// Name. SANDBAR_*, SANDBOX_* and PORT are the operator's own.
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
-    pub name: String,
-    /// Literal value.
-    #[schemars(length(max = 4096))]
-    pub value: String,
+    /// Credentials of a private registry, user:token or a .dockerconfigjson; not for DOCR, whose
+    /// images the account may pull. Read when an instance is about to be created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_secret_ref: Option<SecretKeyRef>,
 }
 
 /// A copy, taken when the member was made, of everything its instance needs

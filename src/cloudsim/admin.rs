@@ -4,6 +4,7 @@ pub use super::app::AgentState;
 pub use super::calls::{Call, Count, Peak, Summary};
 pub use super::faults::{Fault, Faults, Op, Rule, Shape};
 pub use super::ledger::{Entry, Ledger, State, Totals};
+pub use super::offer::{Offer, PrivateRegistry};
 pub use super::settings::{AccountSettings, Limits, Seconds, Timings};
 
 use reqwest::{Method, StatusCode};

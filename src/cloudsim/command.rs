@@ -65,10 +65,9 @@ impl Args {
         let limits = Limits { enabled: !self.no_limits, ..Limits::default() };
         let settings = |tokens: Vec<String>| AccountSettings {
             tokens,
-            email: None,
             timings: timings.clone(),
             limits: limits.clone(),
-            max_apps: None,
+            ..AccountSettings::with_token(DEFAULT_TOKEN)
         };
         if let [only] = self.account.as_slice() {
             return Ok(BTreeMap::from([(only.clone(), settings(self.token.clone()))]));

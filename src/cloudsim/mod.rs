@@ -23,6 +23,7 @@ mod journal;
 pub mod ledger;
 mod life;
 mod limits;
+mod offer;
 mod options;
 mod processes;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! What an account of the simulated cloud is like: tokens, timings, limits.
 
 use super::clock::LONGEST_SECONDS;
+use super::offer::{Offer, PrivateRegistry};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,12 @@ pub struct AccountSettings {
     /// A create above so many existing apps answers 422. Absent: no cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_apps: Option<u32>,
+    /// Sizes and regions that are not what the official lists say.
+    #[serde(default)]
+    pub offer: Offer,
+    /// Registries that give their images only to who has the credentials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_registries: Vec<PrivateRegistry>,
 }
 
 impl AccountSettings {
@@ -34,6 +41,8 @@ impl AccountSettings {
             timings: Timings::default(),
             limits: Limits::default(),
             max_apps: None,
+            offer: Offer::default(),
+            private_registries: Vec::new(),
         }
     }
 
@@ -45,6 +54,9 @@ impl AccountSettings {
         let limits = &self.limits;
         if limits.per_minute == 0 || limits.per_hour == 0 {
             return Some("limits: perMinute and perHour must be at least 1; switch with limits.enabled".into());
+        }
+        if let Some(problem) = self.offer.problem() {
+            return Some(problem);
         }
         self.timings.fields().into_iter().find_map(|(name, seconds)| seconds.problem(&format!("timings.{name}")))
     }

@@ -4,6 +4,8 @@
 //! GET    /_sim/health
 //! GET    /_sim/accounts
 //! PUT    /_sim/accounts/{name}          {"tokens": ["t"], "timings": {"readySeconds": 5}, "limits": {"enabled": false}}
+//!                                       also "offer": {"deprecatedSizes": ["apps-d-1vcpu-1gb"], "closedRegions": {"nyc": "full"}},
+//!                                       "privateRegistries": [{"registryType": "GHCR", "registry": "acme", "credentials": "bot:t"}]
 //! PUT    /_sim/accounts/{name}/faults   {"seed": 1, "rules": [{"fault": {"errorAfter": {"html": {"status": 504}}},
 //!                                        "on": ["create"], "count": 1, "probability": 0.5, "forSeconds": 30}]}
 //! DELETE /_sim/accounts/{name}/faults

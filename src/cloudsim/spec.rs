@@ -2,6 +2,7 @@
 
 use super::answer::ApiError;
 use super::catalog;
+use super::offer::Pull;
 use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ pub struct Accepted {
     pub environment: BTreeMap<String, String>,
     /// The variables of type GENERAL of the first component.
     pub marks: BTreeMap<String, String>,
+    /// The image of the first component; none for other sources.
+    pub pull: Option<Pull>,
 }
 
 /// Checks a spec, fills in defaults and encrypts its secrets.
@@ -55,6 +58,7 @@ pub fn accept(spec: &Value, rng: &mut impl Rng) -> Result<Accepted, ApiError> {
         http_port: 8080,
         environment: BTreeMap::new(),
         marks: BTreeMap::new(),
+        pull: None,
     };
     let mut names = BTreeSet::new();
     for kind in RUNNING {
@@ -111,12 +115,29 @@ fn accept_component(
             accepted.http_port = port;
         }
     }
+    let pull = accept_pull(component, rng);
     let environment = accept_envs(component, field, rng)?;
     if first {
+        accepted.pull = pull;
         accepted.size = size.slug;
         (accepted.environment, accepted.marks) = environment;
     }
     Ok(())
+}
+
+/// Gives what is pulled and with what; the credentials become ciphertext in place.
+fn accept_pull(component: &mut Map<String, Value>, rng: &mut impl Rng) -> Option<Pull> {
+    let image = component.get_mut("image").filter(|value| !value.is_null())?;
+    let given = |key: &str| text(image, key).map(str::to_owned);
+    let pull = Pull {
+        registry_type: given("registry_type").unwrap_or_default(),
+        registry: given("registry").unwrap_or_default(),
+        credentials: given("registry_credentials"),
+    };
+    if let Some(credentials) = &pull.credentials {
+        image["registry_credentials"] = encrypted(credentials.len(), rng).into();
+    }
+    Some(pull)
 }
 
 type Environment = (BTreeMap<String, String>, BTreeMap<String, String>);

@@ -296,16 +296,20 @@ async fn deployment(
     ok(&json!({ "deployment": view(&sim, &call, world.account(&call.account)?).deployment(app, index) }))
 }
 
-async fn sizes() -> Answer {
-    let sizes: Vec<Value> = catalog::SIZES.iter().map(catalog::Size::to_wire).collect();
+async fn sizes(State(sim): State<Arc<Sim>>, Extension(call): Extension<Admitted>) -> Answer {
+    let world = sim.world();
+    let offer = &world.account(&call.account)?.settings.offer;
+    let sizes: Vec<Value> = catalog::SIZES.iter().map(|size| offer.size(size)).collect();
     ok(&json!({ "discount_percent": 0.0, "instance_sizes": sizes }))
 }
 
-async fn size(Path(slug): Path<String>) -> Answer {
+async fn size(State(sim): State<Arc<Sim>>, Extension(call): Extension<Admitted>, Path(slug): Path<String>) -> Answer {
     let size = catalog::size(&slug).ok_or_else(ApiError::not_found)?;
-    ok(&json!({ "instance_size": size.to_wire() }))
+    let world = sim.world();
+    ok(&json!({ "instance_size": world.account(&call.account)?.settings.offer.size(size) }))
 }
 
-async fn regions() -> Answer {
-    ok(&json!({ "regions": catalog::regions_to_wire() }))
+async fn regions(State(sim): State<Arc<Sim>>, Extension(call): Extension<Admitted>) -> Answer {
+    let world = sim.world();
+    ok(&json!({ "regions": world.account(&call.account)?.settings.offer.regions() }))
 }

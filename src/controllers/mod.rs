@@ -5,6 +5,7 @@ pub mod command;
 pub mod context;
 pub mod filled;
 pub mod index;
+pub mod inputs;
 pub mod memory;
 pub mod orphans;
 pub mod pokes;

@@ -1,5 +1,6 @@
 //! Instances, their names and their marks, the same for every provider.
 
+use super::Inputs;
 use crate::api::{Template, short_hash};
 use crate::telemetry::secret::Secret;
 use jiff::Timestamp;
@@ -46,6 +47,8 @@ pub struct CreateRequest {
     pub template: Template,
     /// What the agent inside will accept.
     pub agent_token: Secret<String>,
+    /// Values out of Secrets that the template names.
+    pub inputs: Inputs,
 }
 
 /// One instance as the provider tells it.

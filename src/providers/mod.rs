@@ -15,6 +15,8 @@ pub mod accounts;
 pub mod budget;
 pub mod digitalocean;
 mod error;
+mod fit;
+mod inputs;
 mod instance;
 pub mod inventory;
 #[cfg(test)]
@@ -23,10 +25,13 @@ mod timing;
 
 pub use accounts::{Accounts, Connection, CredentialsError, Detour, Endpoints};
 pub use error::{ErrorClass, ProviderError};
+pub use fit::Fit;
+pub use inputs::Inputs;
 pub use instance::{Account, CreateRequest, Instance, InstancePhase, Listing, Marks, instance_name, is_our_name};
 pub use inventory::{AccountView, Change, Inventory, Urgency};
 pub use timing::Timing;
 
+use crate::api::ProviderSpec;
 use async_trait::async_trait;
 
 /// One account at one provider, seen through one token.
@@ -52,4 +57,7 @@ pub trait Provider: Send + Sync {
 
     /// Price of one instance of this size, in USD per second.
     async fn usd_per_second(&self, size: &str) -> Result<f64, ProviderError>;
+
+    /// Whether the provider has what the spec asks for. An error says nothing about the spec.
+    async fn fit(&self, spec: &ProviderSpec) -> Result<Fit, ProviderError>;
 }

@@ -21,6 +21,25 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
     clean
 }
 
+/// Shorter values are in every text by chance.
+const SHORTEST: usize = 4;
+
+/// Takes these values out of a text that came from outside, and what a cut at its end left of one.
+pub fn hide<'a>(text: &str, values: impl Iterator<Item = &'a str>) -> String {
+    let mut values: Vec<&str> = values.filter(|value| value.len() >= SHORTEST).collect();
+    // A value may be part of another.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    let mut clean = values.iter().fold(text.to_owned(), |text, value| text.replace(value, "***"));
+    let cut = |value: &&str| {
+        let lengths = (SHORTEST..value.len()).rev().filter(|length| value.is_char_boundary(*length));
+        lengths.into_iter().find(|length| clean.ends_with(&value[..*length]))
+    };
+    if let Some(length) = values.iter().filter_map(cut).max() {
+        clean.replace_range(clean.len() - length.., "***");
+    }
+    clean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +50,14 @@ mod tests {
         assert_eq!(scrub(text), "bad dop_v1_***, doo_v1_*** and dop_v1_***");
         assert!(matches!(scrub("nothing here: dop_v2"), Cow::Borrowed(_)));
         assert_eq!(scrub("ends in dop_v1_"), "ends in dop_v1_***");
+    }
+
+    #[test]
+    fn given_values_go_whole_and_cut() {
+        let hidden = || ["hunter22", "bot:hunter22", "abc"].into_iter();
+        assert_eq!(hide("bad value hunter22 of bot:hunter22, abc", hidden()), "bad value *** of ***, abc");
+        assert_eq!(hide("cut in the middle: bot:hunt", hidden()), "cut in the middle: ***");
+        assert_eq!(hide("cut in the middle: hun", hidden()), "cut in the middle: hun");
+        assert_eq!(hide("ends in péch", ["péché!"].into_iter()), "ends in ***");
     }
 }

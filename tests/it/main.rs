@@ -8,6 +8,7 @@ mod cloudsim;
 mod crash;
 mod dev;
 mod faults;
+mod inputs;
 mod level;
 mod operator;
 mod orphans;

@@ -11,7 +11,7 @@ use sandbar::api::orphans::{DATA_KEY, Orphan, OrphanState, approval, config_map_
 use sandbar::dev::install;
 use sandbar::providers::budget::Budget;
 use sandbar::providers::digitalocean::DigitalOcean;
-use sandbar::providers::{CreateRequest, Marks, Provider, Timing, instance_name};
+use sandbar::providers::{CreateRequest, Inputs, Marks, Provider, Timing, instance_name};
 use sandbar::telemetry::secret::Secret;
 use serde_json::json;
 
@@ -64,7 +64,8 @@ impl<'env> Stranger<'env> {
         };
         let template = pool(0).spec.template("pool-uid", 1);
         let name = instance_name(&installation, uid, 1);
-        let mut request = CreateRequest { name, marks, template, agent_token: Secret::new("hush".to_owned()) };
+        let agent_token = Secret::new("hush".to_owned());
+        let mut request = CreateRequest { name, marks, template, agent_token, inputs: Inputs::default() };
         change(&mut request);
         self.client.create(&request).await.unwrap().id
     }

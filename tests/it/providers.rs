@@ -6,7 +6,7 @@ use sandbar::cloudsim::{CloudSim, Options, Running};
 use sandbar::providers::budget::Budget;
 use sandbar::providers::digitalocean::DigitalOcean;
 use sandbar::providers::{
-    Account, CreateRequest, ErrorClass, Instance, InstancePhase, Inventory, Marks, Provider, Timing, Urgency,
+    Account, CreateRequest, ErrorClass, Inputs, Instance, InstancePhase, Inventory, Marks, Provider, Timing, Urgency,
     instance_name,
 };
 use sandbar::telemetry::secret::Secret;
@@ -79,7 +79,7 @@ fn request(uid: &str) -> CreateRequest {
         spec_hash: "hash".to_owned(),
     };
     let name = instance_name(INSTALLATION, uid, 1);
-    CreateRequest { name, marks, template, agent_token: Secret::new("hush".to_owned()) }
+    CreateRequest { name, marks, template, agent_token: Secret::new("hush".to_owned()), inputs: Inputs::default() }
 }
 
 /// Asks until the answer is good, with a bound.

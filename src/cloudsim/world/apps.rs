@@ -5,6 +5,7 @@ use crate::cloudsim::answer::ApiError;
 use crate::cloudsim::app::{AgentState, App, Deployment, Outcome};
 use crate::cloudsim::call::Admitted;
 use crate::cloudsim::faults::Fault;
+use crate::cloudsim::offer;
 use crate::cloudsim::settings::Seconds;
 use crate::cloudsim::spec::{self, Accepted};
 use jiff::Timestamp;
@@ -29,10 +30,15 @@ impl World {
         if let Some(cap) = cap.filter(|cap| self.existing(&call.account, now) >= *cap as usize) {
             return Err(ApiError::unprocessable(format!("the account's limit of {cap} apps is reached")));
         }
-        let timings = self.account(&call.account)?.settings.timings.clone();
+        let settings = &self.account(&call.account)?.settings;
+        if let Some(problem) = settings.offer.refuses(accepted.region) {
+            return Err(ApiError::bad_request(problem));
+        }
+        let refused = accepted.pull.as_ref().and_then(|pull| offer::refused(&settings.private_registries, pull));
+        let timings = settings.timings.clone();
         let project =
             project.map_or_else(|| self.account(&call.account).map(|a| a.project.clone()), |p| Ok(p.into()))?;
-        let deployment = self.deployment("manual", call, now)?;
+        let deployment = self.deployment("manual", call, refused, now)?;
         let url_delay = timings.url_delay_seconds.draw(&mut self.rng);
         let takes = timings.create_call_seconds.draw(&mut self.rng);
         let id = self.new_id();
@@ -41,7 +47,14 @@ impl World {
         Ok((&self.apps[&id], takes))
     }
 
-    pub(super) fn deployment(&mut self, cause: &str, call: &Admitted, now: Timestamp) -> Result<Deployment, ApiError> {
+    /// A deployment that ends as a fault says, or as the platform itself has to, or well.
+    pub(super) fn deployment(
+        &mut self,
+        cause: &str,
+        call: &Admitted,
+        own: Option<Outcome>,
+        now: Timestamp,
+    ) -> Result<Deployment, ApiError> {
         let timings = self.account(&call.account)?.settings.timings.clone();
         let outcome = call.faults.iter().find_map(|fault| match fault {
             Fault::FailedDeployment { code, message } => {
@@ -50,7 +63,7 @@ impl World {
             Fault::StuckDeployment {} => Some(Outcome::Stuck),
             _ => None,
         });
-        let outcome = outcome.unwrap_or(Outcome::Active);
+        let outcome = outcome.or(own).unwrap_or(Outcome::Active);
         let duration = if outcome == Outcome::Active { timings.ready_seconds } else { timings.fail_seconds };
         let seconds = duration.draw(&mut self.rng);
         Ok(Deployment {

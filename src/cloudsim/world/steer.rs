@@ -18,7 +18,7 @@ impl World {
     pub fn maintenance(&mut self, id: &str) -> Result<&App, ApiError> {
         let now = self.clock.now();
         let account = self.existing_mut(id)?.account.clone();
-        let deployment = self.deployment("MAINTENANCE", &Admitted { account, faults: Vec::new() }, now)?;
+        let deployment = self.deployment("MAINTENANCE", &Admitted { account, faults: Vec::new() }, None, now)?;
         let app = self.existing_mut(id)?;
         app.deployments.push(deployment);
         app.updated = now;

@@ -60,8 +60,8 @@ async fn perform(
     }
     match effect {
         Effect::AddFinalizer => objects::add_finalizer(context, current).await?,
-        Effect::Create { name, marks, fresh } => {
-            let call = cloud::Create { name, marks, fresh, token: token.cloned() };
+        Effect::Create { name, marks, inputs, fresh } => {
+            let call = cloud::Create { name, marks, inputs, fresh, token: token.cloned() };
             return cloud::create(context, current, connection, call).await;
         }
         Effect::Delete { id } => cloud::delete(context, current, connection, &id).await,

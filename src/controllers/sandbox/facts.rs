@@ -2,7 +2,8 @@
 
 use crate::api::conditions::Reason;
 use crate::api::{OnEmpty, Phase, Sandbox, Span};
-use crate::providers::{Account, Instance};
+use crate::controllers::inputs::Unresolved;
+use crate::providers::{Account, Inputs, Instance};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct MemberFacts {
     pub provider: ProviderFact,
     /// What is known of the instance.
     pub evidence: Evidence,
+    /// What a create call would carry out of Secrets.
+    pub inputs: InputsFact,
     /// What the agent answered lately; none before the first answer.
     pub probe: Option<ProbeFact>,
     /// The request that the claim was made for.
@@ -54,6 +57,17 @@ pub enum ProviderFact {
         /// What is wrong and what would help.
         message: String,
     },
+}
+
+/// What a create call would carry out of Secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputsFact {
+    /// No instance is about to be created: no Secret was read.
+    Unread,
+    /// All of it.
+    Ready(Inputs),
+    /// Not all of it can be had.
+    Unresolved(Unresolved),
 }
 
 /// What speaks for and against the existence of one attempt's instance.

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod claim;
+mod inputs;
 mod request;
 mod running;
 mod teardown;
@@ -12,8 +13,8 @@ mod tests;
 
 use super::facts::{MemberFacts, Observed, ProviderFact};
 use crate::api::conditions::{self, Reason, Type, Wanted};
-use crate::api::{Claim, MEMBER_FINALIZER, ObjectUid, Phase, SandboxStatus, Span};
-use crate::providers::Marks;
+use crate::api::{Claim, InstanceStatus, MEMBER_FINALIZER, ObjectUid, Phase, Sandbox, SandboxStatus, Span};
+use crate::providers::{Inputs, Marks};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub enum Effect {
         name: String,
         /// Ownership.
         marks: Marks,
+        /// Values out of Secrets; they go nowhere else.
+        inputs: Inputs,
         /// The attempt was written in this very pass: nothing else can have sent it.
         fresh: bool,
     },
@@ -98,7 +101,7 @@ fn member(facts: &MemberFacts) -> Plan {
     let mut draft = Draft::new(facts);
     if facts.sandbox.is_deleting() {
         teardown::plan(&mut draft);
-    } else if !has_finalizer(facts) {
+    } else if !has_finalizer(&facts.sandbox) {
         draft.effects.push(Effect::AddFinalizer);
     } else {
         claim::note(&mut draft);
@@ -109,8 +112,15 @@ fn member(facts: &MemberFacts) -> Plan {
     draft.finish()
 }
 
-fn has_finalizer(facts: &MemberFacts) -> bool {
-    facts.sandbox.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == MEMBER_FINALIZER)
+fn has_finalizer(sandbox: &Sandbox) -> bool {
+    sandbox.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == MEMBER_FINALIZER)
+}
+
+/// Whether a plan for this member may hold a create call; what that needs is observed only then.
+pub fn may_create(sandbox: &Sandbox) -> bool {
+    let sought = |instance: &InstanceStatus| instance.id.is_none() || instance.failure.is_some();
+    let lives = !sandbox.is_deleting() && has_finalizer(sandbox) && sandbox.phase() != Phase::Failed;
+    lives && sandbox.instance().is_none_or(sought)
 }
 
 /// A plan for a member while it is being made.

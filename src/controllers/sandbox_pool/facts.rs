@@ -1,6 +1,7 @@
 //! Everything that a plan for one pool may look at, as plain data.
 
 use crate::api::{Phase, SandboxPool, StartKind};
+use crate::controllers::inputs::Unresolved;
 use crate::controllers::sandbox::facts::ProviderFact;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ pub struct Observed {
     pub queue: Vec<Timestamp>,
     /// Whether the provider can be asked.
     pub provider: ProviderFact,
+    /// Whether the Secrets, the size and the region that the spec names are there.
+    pub refs: RefsFact,
     /// The in-use finalizer is on the credentials Secret.
     pub secret_held: bool,
     /// A complete listing, begun after the last member went, shows no instance of this pool.
@@ -36,6 +39,20 @@ pub struct Observed {
     pub status_written_ago: Option<Duration>,
     /// How far the local clock is from the API server's.
     pub clock_skew: Duration,
+}
+
+/// Whether what the spec names is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefsFact {
+    /// Nobody can tell now: what was told before stays, and nothing is held back (S3).
+    Unknown,
+    /// All of it; a sentence about what will go soon.
+    Resolved {
+        /// What will go, and what would stay.
+        leaving: Option<String>,
+    },
+    /// Not all of it: a member made now would get no instance.
+    Unresolved(Unresolved),
 }
 
 /// One member, as far as its pool is concerned.
@@ -71,6 +88,8 @@ pub struct Member {
     pub start_kind: Option<StartKind>,
     /// Generation of the pool that it was made from.
     pub generation: i64,
+    /// It has no ready instance and waits for what its template names.
+    pub lacks_refs: bool,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
 }

@@ -1,5 +1,6 @@
 //! What this process remembers of its own writes for a pool, by pool UID.
 
+use crate::controllers::inputs::Unresolved;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use tokio::time::Instant;
 /// A member that was made and is not seen by then has come and gone, or the watch is broken; in
 /// both cases its slot's name is what keeps the cap.
 const UNSEEN: Duration = Duration::from_secs(10);
+/// For so long the pool's Secrets are not looked for again.
+const SECRETS: Duration = Duration::from_secs(5);
 /// A slot whose name another object has is tried again after this.
 const BLOCKED: Duration = Duration::from_secs(60);
 
@@ -17,6 +20,15 @@ struct Entry {
     blocked: BTreeMap<i32, Instant>,
     empty_since: Option<Instant>,
     status_written: Option<Instant>,
+    secrets: Option<SecretsLook>,
+}
+
+/// Whether the Secrets that a spec names were there.
+#[derive(Debug)]
+struct SecretsLook {
+    at: Instant,
+    generation: i64,
+    found: Result<(), Unresolved>,
 }
 
 /// The memory of the process.
@@ -73,6 +85,19 @@ impl PoolMemory {
     /// How long ago that was.
     pub fn status_written_ago(&self, pool: &str) -> Option<Duration> {
         self.with(pool, |entry| entry.status_written.map(|at| at.elapsed()))
+    }
+
+    /// Whether the Secrets that this generation of the spec names were there a moment ago.
+    pub fn secrets_looked_for(&self, pool: &str, generation: i64) -> Option<Result<(), Unresolved>> {
+        self.with(pool, |entry| {
+            let look = entry.secrets.as_ref()?;
+            (look.generation == generation && look.at.elapsed() < SECRETS).then(|| look.found.clone())
+        })
+    }
+
+    /// The Secrets that this generation of the spec names were looked for.
+    pub fn looked_for_secrets(&self, pool: &str, generation: i64, found: Result<(), Unresolved>) {
+        self.with(pool, |entry| entry.secrets = Some(SecretsLook { at: Instant::now(), generation, found }));
     }
 
     /// The in-use finalizer is on this Secret.

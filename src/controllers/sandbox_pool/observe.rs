@@ -1,7 +1,9 @@
 //! Reads everything that a plan for one pool needs.
 
+mod refs;
+
 use super::facts::{Failure, Member, Observed};
-use crate::api::conditions::Reason;
+use crate::api::conditions::{Reason, Type};
 use crate::api::{Phase, Sandbox, SandboxPool};
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
@@ -11,6 +13,7 @@ use crate::controllers::sandbox::observe::queue;
 use crate::providers::ErrorClass;
 use crate::providers::accounts::Connection;
 use crate::providers::inventory::Urgency;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeSet, HashSet};
@@ -36,6 +39,7 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
     let secret_held = pool.spec.provider.credentials_ref().is_some_and(|secret| {
         context.pool_memory.is_secret_held(secret.namespace.as_deref().unwrap_or(&namespace), &secret.name)
     });
+    let refs = refs::read(context, pool, &namespace, &provider, connection.as_ref()).await;
     let observed = Observed {
         now: context.clock.now(),
         queue: queue(readable(&all)).iter().filter_map(|request| made(request)).collect(),
@@ -48,6 +52,7 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
         hidden,
         hidden_slots,
         provider,
+        refs,
         secret_held,
         proved_empty,
     };
@@ -91,7 +96,7 @@ fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
     let status = sandbox.status.clone().unwrap_or_default();
     let instance = status.instance.as_ref();
     let uid = sandbox.uid()?;
-    let time = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| time.as_ref().map(|time| time.0);
+    let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
     let failure = (status.phase == Some(Phase::Failed)).then(|| {
         let attempt = instance.and_then(|instance| instance.failure.as_ref());
         Failure {
@@ -101,6 +106,10 @@ fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
             terminal: attempt.is_some_and(|failure| failure.terminal),
         }
     });
+    let lacking = |condition: &Condition| {
+        condition.type_ == Type::ResolvedRefs.as_str() && condition.reason == Reason::SecretMissing.as_str()
+    };
+    let ready_at = instance.and_then(|instance| time(&instance.ready_at));
     Some(Member {
         name: sandbox.name_any(),
         bound: bound.contains(uid.as_str()),
@@ -111,7 +120,8 @@ fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
         claimed: sandbox.spec.claim.is_some(),
         deleting: sandbox.is_deleting(),
         created: made(sandbox),
-        ready_at: instance.and_then(|instance| time(&instance.ready_at)),
+        lacks_refs: ready_at.is_none() && status.conditions.iter().any(lacking),
+        ready_at,
         requested_at: instance.map(|instance| instance.requested_at.0),
         claimed_at: time(&status.claimed_at),
         expires_at: time(&status.expires_at),

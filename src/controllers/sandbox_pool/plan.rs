@@ -4,6 +4,7 @@ mod age;
 mod drain;
 mod failures;
 mod level;
+mod refs;
 mod status;
 
 #[cfg(test)]

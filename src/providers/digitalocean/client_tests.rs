@@ -1,7 +1,7 @@
 use super::*;
 use crate::api::Template;
-use crate::providers::Marks;
 use crate::providers::scripted::{Reply, Scripted};
+use crate::providers::{Inputs, Marks};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -22,7 +22,13 @@ fn request() -> CreateRequest {
         pool_uid: text(),
         spec_hash: text(),
     };
-    CreateRequest { name: "sb-x".to_owned(), marks, template, agent_token: Secret::new("hush".to_owned()) }
+    CreateRequest {
+        name: "sb-x".to_owned(),
+        marks,
+        template,
+        agent_token: Secret::new("hush".to_owned()),
+        inputs: Inputs::default(),
+    }
 }
 
 fn app(id: &str) -> Value {
@@ -72,6 +78,18 @@ async fn an_error_never_shows_a_token() {
     let server = Scripted::start("team", [Reply::Json(400, body)]).await;
     let error = server.client().create(&request()).await.expect_err("refused");
     assert!(error.to_string().contains("dop_v1_***"), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_that_repeats_the_request_shows_nothing_out_of_a_secret() {
+    let body = json!({"message": "bad envs: hunter22; bad registry_credentials: bot:ghp_1; bad token: hush"});
+    let server = Scripted::start("team", [Reply::Json(400, body)]).await;
+    let hidden = |text: &str| Secret::new(text.to_owned());
+    let inputs =
+        Inputs { env: vec![("KEY".to_owned(), hidden("hunter22"))], registry_credentials: Some(hidden("bot:ghp_1")) };
+    let request = CreateRequest { inputs, ..request() };
+    let error = server.client().create(&request).await.expect_err("refused");
+    assert_eq!(error.message, "400: bad envs: ***; bad registry_credentials: ***; bad token: ***");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::api::Template;
 use crate::providers::digitalocean::request;
-use crate::providers::{CreateRequest, digitalocean::wire::AppAnswer};
+use crate::providers::{CreateRequest, Inputs, digitalocean::wire::AppAnswer};
 use crate::telemetry::secret::Secret;
 use serde_json::{Value, json};
 
@@ -124,7 +124,13 @@ fn create_request() -> CreateRequest {
         pool_uid: "pool-uid".into(),
         spec_hash: "hash".into(),
     };
-    CreateRequest { name: "sb-x".into(), marks, template, agent_token: Secret::new("hush".into()) }
+    CreateRequest {
+        name: "sb-x".into(),
+        marks,
+        template,
+        agent_token: Secret::new("hush".into()),
+        inputs: Inputs::default(),
+    }
 }
 
 fn created_spec() -> Value {
@@ -177,4 +183,22 @@ fn the_create_body_says_all_that_an_instance_needs() {
     assert_eq!(kind("SANDBOX_API_TOKEN"), Some(json!("SECRET")));
     assert_eq!(kind("GREETING"), Some(json!("GENERAL")));
     assert_eq!(kind("SANDBOX_MODE"), Some(json!("GENERAL")));
+}
+
+#[test]
+fn what_came_out_of_a_secret_is_sent_as_a_secret() {
+    let mut request = create_request();
+    let from = json!({"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "api"}}});
+    request.template.env.push(serde_json::from_value(from).expect("a variable"));
+    request.inputs = Inputs {
+        env: vec![("API_KEY".into(), Secret::new("hunter22".into()))],
+        registry_credentials: Some(Secret::new("bot:ghp_1".into())),
+    };
+    let provider = request.template.provider.digital_ocean.clone().expect("is set");
+    let service = request::create(&request, &provider)["spec"]["services"][0].clone();
+    assert_eq!(service["image"]["registry_credentials"], json!("bot:ghp_1"));
+    let envs = service["envs"].as_array().expect("a list");
+    let sent: Vec<&Value> = envs.iter().filter(|env| env["key"] == "API_KEY").collect();
+    assert_eq!(sent, [&json!({"key": "API_KEY", "value": "hunter22", "scope": "RUN_TIME", "type": "SECRET"})]);
+    assert!(!format!("{request:?}").contains("hunter22"), "nor does a log show it");
 }

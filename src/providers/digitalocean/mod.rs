@@ -1,6 +1,8 @@
 //! DigitalOcean App Platform: one app per instance.
 
+mod catalog;
 mod http;
+mod kept;
 mod listing;
 mod mapping;
 mod prices;
@@ -11,14 +13,16 @@ mod wire;
 
 pub use self::transport::{Transport, TransportError};
 
+use self::catalog::Catalog;
 use self::http::{CREATE, Call, DELETE, GET, Http, unknown};
 use self::listing::{ListingError, PER_PAGE, Page, Pages};
-use self::prices::Prices;
 use self::verify::Verified;
 use self::wire::{AppAnswer, AppsAnswer, DeploymentsAnswer, ProposeAnswer};
 use super::budget::{Budget, Kind};
-use super::{Account, CreateRequest, ErrorClass, Instance, Listing, Provider, ProviderError, Timing};
+use super::{Account, CreateRequest, ErrorClass, Fit, Instance, Listing, Provider, ProviderError, Timing};
+use crate::api::ProviderSpec;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::scrub::hide;
 use crate::telemetry::secret::Secret;
 use crate::wall::Wall;
 use async_trait::async_trait;
@@ -37,7 +41,7 @@ pub const PROVIDER: &str = "digitalocean";
 pub struct DigitalOcean {
     http: Http,
     verified: Verified,
-    prices: Prices,
+    catalog: Catalog,
 }
 
 impl DigitalOcean {
@@ -48,7 +52,7 @@ impl DigitalOcean {
     /// `base` is no http or https address, or TLS cannot be set up.
     pub fn new(base: &str, token: Secret<String>, budget: Arc<Budget>, timing: &Timing) -> Result<Self, ProviderError> {
         let http = Http::new(base, token, budget, timing)?;
-        Ok(Self { http, verified: Verified::default(), prices: Prices::default() })
+        Ok(Self { http, verified: Verified::default(), catalog: Catalog::default() })
     }
 
     /// The same over another way to the provider than the network, at another time of day: for simulations.
@@ -63,7 +67,7 @@ impl DigitalOcean {
         timing: &Timing,
     ) -> Result<Self, ProviderError> {
         let http = Http::over(way, base, token, budget, timing)?;
-        Ok(Self { http, verified: Verified::default(), prices: Prices::default() })
+        Ok(Self { http, verified: Verified::default(), catalog: Catalog::default() })
     }
 
     /// Counts every call in these metrics.
@@ -157,7 +161,12 @@ impl Provider for DigitalOcean {
         }
         let body = Some(request::create(request, provider));
         let call = Call { kind: Kind::Create, method: Method::POST, body, ..Call::get(CREATE, &["apps"]) };
-        let answer: AppAnswer = self.http.json(call).await?;
+        let hide = |error: ProviderError| ProviderError {
+            // An answer may repeat what it does not like.
+            message: hide(&error.message, request.inputs.hidden().chain([request.agent_token.expose().as_str()])),
+            ..error
+        };
+        let answer: AppAnswer = self.http.json(call).await.map_err(hide)?;
         answer
             .app
             .and_then(|app| mapping::instance(app, self.http.wall.now()))
@@ -192,7 +201,14 @@ impl Provider for DigitalOcean {
     }
 
     async fn usd_per_second(&self, size: &str) -> Result<f64, ProviderError> {
-        self.prices.of(size, &self.http).await
+        prices::usd_per_second(size, &self.catalog, &self.http).await
+    }
+
+    async fn fit(&self, spec: &ProviderSpec) -> Result<Fit, ProviderError> {
+        match &spec.digital_ocean {
+            Some(spec) => self.catalog.fit(spec, &self.http).await,
+            None => Ok(Fit::Offered),
+        }
     }
 }
 

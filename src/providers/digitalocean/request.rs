@@ -2,6 +2,7 @@
 
 use crate::api::{DigitalOceanProvider, Image, RegistryType, Template};
 use crate::providers::{CreateRequest, Marks};
+use crate::telemetry::secret::Secret;
 use serde_json::{Map, Value, json};
 
 /// The one component of every app of ours.
@@ -54,7 +55,7 @@ pub(super) fn create(request: &CreateRequest, provider: &DigitalOceanProvider) -
 fn service(request: &CreateRequest, provider: &DigitalOceanProvider) -> Value {
     let mut service = json!({
         "name": COMPONENT,
-        "image": image(&request.template.image),
+        "image": image(&request.template.image, request.inputs.registry_credentials.as_ref()),
         "instance_count": 1,
         "instance_size_slug": provider.size,
         "http_port": AGENT_PORT,
@@ -82,7 +83,7 @@ fn internal_ports(template: &Template) -> Vec<i32> {
     template.ports.iter().copied().filter(|port| *port != i32::from(AGENT_PORT)).collect()
 }
 
-fn image(image: &Image) -> Value {
+fn image(image: &Image, credentials: Option<&Secret<String>>) -> Value {
     let registry_type = match image.registry_type {
         RegistryType::Ghcr => "GHCR",
         RegistryType::Docr => "DOCR",
@@ -94,22 +95,25 @@ fn image(image: &Image) -> Value {
             wire[key] = value.as_str().into();
         }
     }
+    if let Some(credentials) = credentials {
+        wire["registry_credentials"] = credentials.expose().as_str().into();
+    }
     wire
 }
 
-/// Marks go in the clear, so that a listing shows them; the token does not.
+/// Marks go in the clear, so that a listing shows them; what came out of a Secret does not.
 fn environment(request: &CreateRequest) -> Vec<Value> {
-    let general = |key: &str, value: &str| json!({"key": key, "value": value, "scope": "RUN_TIME", "type": "GENERAL"});
+    let env =
+        |key: &str, value: &str, kind: &str| json!({"key": key, "value": value, "scope": "RUN_TIME", "type": kind});
+    let general = |key: &str, value: &str| env(key, value, "GENERAL");
+    let secret = |key: &str, value: &Secret<String>| env(key, value.expose(), "SECRET");
     let marks = values(&request.marks);
     let mut envs: Vec<Value> = MARKS.iter().zip(&marks).map(|(key, value)| general(key, value)).collect();
     envs.push(general("SANDBOX_MODE", "service"));
-    envs.push(json!({
-        "key": "SANDBOX_API_TOKEN",
-        "value": request.agent_token.expose(),
-        "scope": "RUN_TIME",
-        "type": "SECRET",
-    }));
-    envs.extend(request.template.env.iter().map(|env| general(&env.name, &env.value)));
+    envs.push(secret("SANDBOX_API_TOKEN", &request.agent_token));
+    let literal = request.template.env.iter().filter_map(|env| Some((&env.name, env.value.as_ref()?)));
+    envs.extend(literal.map(|(name, value)| general(name, value)));
+    envs.extend(request.inputs.env.iter().map(|(name, value)| secret(name, value)));
     envs
 }
 

@@ -201,6 +201,29 @@ pub struct Size {
     /// A number, written as a string.
     #[serde(default, deserialize_with = "price")]
     pub usd_per_second: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub deprecation_intent: bool,
+}
+
+/// All regions.
+#[derive(Debug, Deserialize)]
+pub struct RegionsAnswer {
+    #[serde(default, deserialize_with = "lenient")]
+    pub regions: Vec<Region>,
+}
+
+/// One region.
+#[derive(Debug, Default, Deserialize)]
+pub struct Region {
+    #[serde(default, deserialize_with = "lenient")]
+    pub slug: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub continent: Option<String>,
+    /// Closed to new apps.
+    #[serde(default, deserialize_with = "lenient")]
+    pub disabled: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    pub reason: Option<String>,
 }
 
 fn price<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {

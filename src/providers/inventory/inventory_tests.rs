@@ -44,6 +44,9 @@ impl Provider for Fake {
     async fn usd_per_second(&self, _: &str) -> Result<f64, ProviderError> {
         never()
     }
+    async fn fit(&self, _: &crate::api::ProviderSpec) -> Result<crate::providers::Fit, ProviderError> {
+        never()
+    }
 }
 
 fn instance(name: &str) -> Instance {

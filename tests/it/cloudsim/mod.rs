@@ -6,6 +6,7 @@ mod contract;
 mod doctl;
 mod faults;
 mod limits;
+mod offer;
 mod official_client;
 mod platform;
 mod processes;

@@ -80,6 +80,19 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"name\" is invalid: spec.env[0].name: Invalid value: \"1A\": spec.env[0].name in body should match '^[A-Za-z_][A-Za-z0-9_]*$'",
         ),
         bad(
+            "secret name",
+            pool(
+                "lead",
+                &json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "../../other/secrets/x", "key": "k"}}}]}),
+            ),
+            "SandboxPool.sandbar.dev \"lead\" is invalid: spec.env[0].valueFrom.secretKeyRef.name: Invalid value: \"../../other/secrets/x\": spec.env[0].valueFrom.secretKeyRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'",
+        ),
+        bad(
+            "credentials name",
+            pool("path", &json!({"provider": {"digitalOcean": {"credentialsRef": {"name": "a/b"}}}})),
+            "SandboxPool.sandbar.dev \"path\" is invalid: spec.provider.digitalOcean.credentialsRef.name: Invalid value: \"a/b\": spec.provider.digitalOcean.credentialsRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'",
+        ),
+        bad(
             "credentials missing",
             pool("key", &json!({"provider": {"digitalOcean": {"credentialsRef": {"key": null}}}})),
             "SandboxPool.sandbar.dev \"key\" is invalid: [spec.provider.digitalOcean.credentialsRef.key: Required value, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]",

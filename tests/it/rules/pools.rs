@@ -1,9 +1,13 @@
 //! Bad pools.
 
 use super::{Row, bad, change, pool};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const FORTY_ONE: &str = "a-pool-whose-name-is-far-too-long-for-its";
+
+fn from_secret() -> Value {
+    json!({"secretKeyRef": {"name": "keys", "key": "api"}})
+}
 
 pub fn rows() -> Vec<Row> {
     let digest = format!("sha256:{}", "a".repeat(64));
@@ -109,6 +113,24 @@ pub fn rows() -> Vec<Row> {
             "P14",
             pool("p14", &json!({"ports": [5000, 8080]})),
             "SandboxPool.sandbar.dev \"p14\" is invalid: spec.ports[1]: Invalid value: 8080: P14: spec.ports: 8080 is the agent's own port; leave it out",
+        ),
+        bad(
+            "P15",
+            pool("p15", &json!({"env": [{"name": "API_KEY", "value": "x", "valueFrom": from_secret()}]})),
+            "SandboxPool.sandbar.dev \"p15\" is invalid: spec.env[0]: Invalid value: P15: spec.env: API_KEY has both value and valueFrom; set exactly one",
+        ),
+        bad(
+            "P15",
+            pool("p15", &json!({"env": [{"name": "MODE", "value": ""}, {"name": "API_KEY"}]})),
+            "SandboxPool.sandbar.dev \"p15\" is invalid: spec.env[1]: Invalid value: P15: spec.env: API_KEY has neither value nor valueFrom; set exactly one",
+        ),
+        bad(
+            "P16",
+            pool(
+                "p16",
+                &json!({"image": {"registryType": "DOCR", "registry": null, "pullSecretRef": {"name": "ghcr", "key": "token"}}}),
+            ),
+            "SandboxPool.sandbar.dev \"p16\" is invalid: spec.image: Invalid value: P16: spec.image.pullSecretRef: Secret ghcr is named, but DOCR images are pulled with the account's own rights; remove it",
         ),
     ]
 }

@@ -54,7 +54,7 @@ async fn the_smallest_pool_gets_every_default() {
 #[tokio::test]
 async fn the_other_examples_are_taken_too() {
     let env = World::get().await.test("served-examples").await;
-    for name in ["pool-service-image.yaml", "request.yaml"] {
+    for name in ["pool-service-image.yaml", "pool-private.yaml", "request.yaml"] {
         store(&env, &env.client, &example(name)).await;
     }
 }

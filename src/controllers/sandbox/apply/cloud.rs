@@ -6,7 +6,7 @@ use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::sandbox::settle::Outcome;
 use crate::providers::accounts::Connection;
-use crate::providers::{CreateRequest, ErrorClass, Marks, ProviderError};
+use crate::providers::{CreateRequest, ErrorClass, Inputs, Marks, ProviderError};
 use crate::telemetry::secret::Secret;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ const AUTH_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Create {
     pub(super) name: String,
     pub(super) marks: Marks,
+    /// Values out of Secrets.
+    pub(super) inputs: Inputs,
     /// The attempt was written in this very pass.
     pub(super) fresh: bool,
     /// The agent's token, if this pass made sure of it.
@@ -34,7 +36,7 @@ pub(super) async fn create(
     connection: Option<&Connection>,
     call: Create,
 ) -> Result<Option<Outcome>, ApplyError> {
-    let Create { name, marks, fresh, token } = call;
+    let Create { name, marks, inputs, fresh, token } = call;
     let (Some(connection), Some(template)) = (connection, sandbox.spec.template.clone()) else { return Ok(None) };
     let kept = match token {
         Some(token) => Some(token),
@@ -47,7 +49,7 @@ pub(super) async fn create(
         return Err(ApplyError::NotLeading);
     }
     let attempt = marks.attempt;
-    let request = CreateRequest { name, marks, template, agent_token };
+    let request = CreateRequest { name, marks, template, agent_token, inputs };
     let answer = tokio::time::timeout(left, connection.provider.create(&request)).await.unwrap_or_else(|_| {
         let message = format!("no answer within {left:?}");
         Err(ProviderError { class: ErrorClass::Unknown, operation: "create", message })

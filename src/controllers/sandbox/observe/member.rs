@@ -6,10 +6,13 @@ use crate::api::{InstanceStatus, Sandbox};
 use crate::controllers::context::Context;
 use crate::controllers::memory::Remembered;
 use crate::controllers::probes::Target;
-use crate::controllers::sandbox::facts::{Evidence, GetFact, MemberFacts, ProbeFact, ProviderFact, RequestFact};
+use crate::controllers::sandbox::facts::{
+    Evidence, GetFact, InputsFact, MemberFacts, ProbeFact, ProviderFact, RequestFact,
+};
+use crate::controllers::{inputs, sandbox::plan::may_create};
 use crate::providers::accounts::Connection;
 use crate::providers::inventory::Urgency;
-use crate::providers::{ErrorClass, Instance, InstancePhase};
+use crate::providers::{ErrorClass, Inputs, Instance, InstancePhase};
 use kube::Api;
 use kube::runtime::reflector::ObjectRef;
 use std::sync::Arc;
@@ -34,14 +37,31 @@ pub(super) async fn observe(
         sandbox: Arc::clone(sandbox),
         now: context.clock.now(),
         installation: context.installation.clone(),
-        provider,
         evidence,
+        inputs: read_inputs(context, sandbox, &provider).await,
+        provider,
         probe,
         request: held_for(context, sandbox).await?,
         listing_period: context.timing.listing_period,
         replace_unreachable: context.timing.replace_unreachable,
     };
     Ok((facts, connection))
+}
+
+/// Secrets are read only when a create call may follow in this very pass.
+async fn read_inputs(context: &Context, sandbox: &Sandbox, provider: &ProviderFact) -> InputsFact {
+    let Some(template) = &sandbox.spec.template else { return InputsFact::Unread };
+    if !inputs::has_any(&template.image, &template.env) {
+        return InputsFact::Ready(Inputs::default());
+    }
+    if !may_create(sandbox) || !matches!(provider, ProviderFact::Open { .. }) {
+        return InputsFact::Unread;
+    }
+    let namespace = sandbox.metadata.namespace.as_deref().unwrap_or_default();
+    match inputs::read(&context.client, namespace, &template.image, &template.env).await {
+        Ok(inputs) => InputsFact::Ready(inputs),
+        Err(unresolved) => InputsFact::Unresolved(unresolved),
+    }
 }
 
 async fn connect(context: &Context, sandbox: &Sandbox) -> (ProviderFact, Option<Connection>) {

@@ -1,11 +1,11 @@
 //! From no instance to one that the provider knows, attempt by attempt.
 
-use super::{Draft, Effect, running};
+use super::{Draft, Effect, inputs, running};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{AttemptFailure, CreatePolicy, InstanceStatus, Phase, short_hash};
 use crate::controllers::sandbox::existence::{Existence, judge};
 use crate::controllers::sandbox::facts::ProviderFact;
-use crate::providers::{Marks, instance_name};
+use crate::providers::{Inputs, Marks, instance_name};
 use std::time::Duration;
 
 /// Decides about a member that lives.
@@ -38,6 +38,7 @@ fn policy(draft: &Draft<'_>) -> CreatePolicy {
 /// Writes the attempt as intent, then creates: the write must win first (S2).
 fn begin(draft: &mut Draft<'_>, attempt: i32) {
     let ProviderFact::Open { account } = &draft.facts.provider else { return };
+    let Some(inputs) = inputs::take(draft) else { return };
     let name = instance_name(&draft.facts.installation, draft.uid(), attempt);
     draft.status.instance = Some(InstanceStatus {
         provider: "digitalOcean".to_owned(),
@@ -54,10 +55,10 @@ fn begin(draft: &mut Draft<'_>, attempt: i32) {
     });
     draft.phase(Phase::Creating, Reason::Creating);
     draft.needs_token = true;
-    create(draft, true);
+    create(draft, inputs, true);
 }
 
-fn create(draft: &mut Draft<'_>, fresh: bool) {
+fn create(draft: &mut Draft<'_>, inputs: Inputs, fresh: bool) {
     let (Some(instance), Some(template)) = (&draft.status.instance, &draft.facts.sandbox.spec.template) else { return };
     let metadata = &draft.facts.sandbox.metadata;
     let template_text = serde_json::to_string(template).unwrap_or_default();
@@ -70,7 +71,7 @@ fn create(draft: &mut Draft<'_>, fresh: bool) {
         pool_uid: template.pool_uid.clone(),
         spec_hash: short_hash(&[&template_text], 16),
     };
-    draft.effects.push(Effect::Create { name: instance.name.clone(), marks, fresh });
+    draft.effects.push(Effect::Create { name: instance.name.clone(), marks, inputs, fresh });
     draft.again_soon();
 }
 
@@ -91,8 +92,12 @@ fn follow(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     draft.again_soon();
     // A repeated POST of the same attempt is a probe, not a create: the name answers for it. It
     // waits for a listing newer than the last one, which is cheaper.
-    if instance.id.is_none() && draft.facts.evidence.listing_is_newer && !draft.facts.evidence.name_taken {
-        create(draft, false);
+    if instance.id.is_none()
+        && draft.facts.evidence.listing_is_newer
+        && !draft.facts.evidence.name_taken
+        && let Some(inputs) = inputs::take(draft)
+    {
+        create(draft, inputs, false);
     }
 }
 

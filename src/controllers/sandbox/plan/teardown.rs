@@ -14,7 +14,7 @@ const REPEAT_DELETE: Duration = Duration::from_secs(20);
 
 /// Decides about a member that somebody deleted.
 pub(super) fn plan(draft: &mut Draft<'_>) {
-    if !super::has_finalizer(draft.facts) {
+    if !super::has_finalizer(&draft.facts.sandbox) {
         return;
     }
     let Some(instance) = draft.status.instance.clone() else {

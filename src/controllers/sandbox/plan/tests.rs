@@ -1,6 +1,7 @@
 //! What the plans for members and requests promise.
 
 mod fixture;
+mod inputs;
 mod life;
 mod members;
 mod requests;

@@ -1,7 +1,7 @@
 //! Replaces warm members before they are too old, spread over the last quarter of `maxAge`.
 
-use super::Draft;
 use super::failures::{Breaker, breaker};
+use super::{Draft, refs};
 use crate::api::conditions::Reason;
 use crate::api::hash_share;
 use crate::controllers::sandbox::facts::ProviderFact;
@@ -72,7 +72,8 @@ pub(super) fn replace(draft: &mut Draft<'_>, aged: &Aged, desired: i32, made: us
     let full = facts.members.len() + facts.hidden >= cap;
     // Nothing warm is given up for what cannot be made.
     let can_make = matches!(breaker(draft), Breaker::Closed | Breaker::Trying)
-        && matches!(facts.provider, ProviderFact::Open { .. });
+        && matches!(facts.provider, ProviderFact::Open { .. })
+        && refs::lacking(draft).is_none();
     if fresh >= level || (full && in_flight == 0 && can_make) {
         for member in facts.members.iter().filter(|member| aged.contains(&member.uid)) {
             draft.remove(member, Reason::MaxAge);

@@ -2,7 +2,7 @@
 
 use super::age::{self, Aged};
 use super::failures::{Breaker, breaker};
-use super::{Draft, Effect};
+use super::{Draft, Effect, refs};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{Activation, OnEmpty};
 use crate::controllers::sandbox::facts::ProviderFact;
@@ -22,6 +22,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     let missing = wanted.saturating_sub(supply.len() + (facts.hidden - facts.undecodable));
     let made = if missing > 0 { make(draft, missing) } else { 0 };
     drain_above_limit(draft);
+    refs::remove_outdated(draft);
     age::replace(draft, &aged, desired, made);
     if supply.len() > wanted {
         scale_down(draft, &supply, wanted);
@@ -57,7 +58,7 @@ fn wanted(draft: &Draft<'_>, desired: i32) -> usize {
 /// Makes what is missing, as far as cap (S5), concurrency, failures and provider allow.
 fn make(draft: &mut Draft<'_>, missing: usize) -> usize {
     let facts = draft.facts;
-    if !provider_open(draft) {
+    if !provider_open(draft) || refs::lacking(draft).is_some() {
         return 0;
     }
     let limits = &facts.pool.spec.limits;
@@ -188,6 +189,9 @@ fn why_below(draft: &Draft<'_>, missing: usize, made: usize) -> (Reason, String)
     let facts = draft.facts;
     if let ProviderFact::Shut { reason, message } = &facts.provider {
         return (*reason, message.clone());
+    }
+    if let Some(lacking) = refs::lacking(draft) {
+        return (lacking.reason, lacking.message.clone());
     }
     let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
     match breaker(draft) {

@@ -1,7 +1,7 @@
 //! The pool's status: counts of what is there, and conditions; written when it says something new.
 
 use super::failures::{Breaker, breaker};
-use super::{Draft, Effect, Plan};
+use super::{Draft, Effect, Plan, refs};
 use crate::api::conditions::{self, Reason, Type};
 use crate::api::{POOL_LABEL, Phase, SandboxPoolStatus};
 use crate::controllers::sandbox::facts::ProviderFact;
@@ -18,6 +18,7 @@ const SKEW: Duration = Duration::from_secs(30);
 pub(super) fn finish(mut draft: Draft<'_>) -> Plan {
     count(&mut draft);
     tell_provider(&mut draft);
+    refs::tell(&mut draft);
     tell_degraded(&mut draft);
     let facts = draft.facts;
     let generation = facts.pool.metadata.generation;
@@ -94,6 +95,9 @@ fn tell_degraded(draft: &mut Draft<'_>) {
             record.map_or(("", ""), |record| (record.last_reason.as_str(), record.last_message.as_str()));
         format!("{prefix}: {reason}: {message}")
     };
+    if let Some(lacking) = refs::for_a_person(draft) {
+        return draft.want(Type::Degraded, true, lacking.reason, lacking.message.clone());
+    }
     let blocked: Vec<String> = facts.blocked_slots.iter().take(5).map(|slot| slot.to_string()).collect();
     match breaker(draft) {
         Breaker::Broken => {

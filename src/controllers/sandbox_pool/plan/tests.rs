@@ -2,4 +2,5 @@
 
 mod fixture;
 mod properties;
+mod refs;
 mod rules;

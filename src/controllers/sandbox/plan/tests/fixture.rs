@@ -4,8 +4,8 @@ use crate::api::{
     Claim, ClaimFor, ClaimPolicy, CreatePolicy, CredentialsRef, DigitalOceanProvider, Image, InstanceStatus,
     MEMBER_FINALIZER, Phase, PoolRef, ProviderSpec, RegistryType, Sandbox, SandboxSpec, SandboxStatus, Span, Template,
 };
-use crate::controllers::sandbox::facts::{Evidence, MemberFacts, ProviderFact, RequestFact};
-use crate::providers::{Account, Instance, InstancePhase, Marks, instance_name};
+use crate::controllers::sandbox::facts::{Evidence, InputsFact, MemberFacts, ProviderFact, RequestFact};
+use crate::providers::{Account, Inputs, Instance, InstancePhase, Marks, instance_name};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
@@ -41,6 +41,7 @@ pub(super) fn template() -> Template {
             repository: "python".into(),
             tag: Some("1".into()),
             digest: None,
+            pull_secret_ref: None,
         },
         env: vec![],
         ports: vec![],
@@ -134,6 +135,7 @@ pub(super) fn facts(sandbox: Sandbox, now: i64) -> MemberFacts {
         installation: "inst".into(),
         provider: ProviderFact::Open { account: Account(ACCOUNT.into()) },
         evidence: Evidence::default(),
+        inputs: InputsFact::Ready(Inputs::default()),
         probe: None,
         request: RequestFact::None,
         listing_period: Duration::from_secs(10),

@@ -149,7 +149,7 @@ impl World {
 
     fn perform(&mut self, effect: Effect, fault: Fault) -> Option<Outcome> {
         match effect {
-            Effect::Create { name, marks, fresh } => Some(self.create(name, marks, fresh, fault)),
+            Effect::Create { name, marks, inputs: _, fresh } => Some(self.create(name, marks, fresh, fault)),
             Effect::Delete { id } => {
                 self.delete(&id, fault);
                 None

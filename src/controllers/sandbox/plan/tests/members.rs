@@ -54,7 +54,7 @@ fn the_attempt_is_the_intent_before_the_create_s2() {
     let plan = run(facts(member(), 0));
     let written = plan.status.instance.expect("the attempt is written");
     assert_eq!((written.attempt, written.id.as_deref(), written.account.as_str()), (1, None, ACCOUNT));
-    let [Effect::Create { name, marks, fresh: true }] = &plan.effects[..] else { panic!("{:?}", plan.effects) };
+    let [Effect::Create { name, marks, fresh: true, .. }] = &plan.effects[..] else { panic!("{:?}", plan.effects) };
     assert_eq!((name, marks.uid.as_str()), (&written.name, UID));
 }
 

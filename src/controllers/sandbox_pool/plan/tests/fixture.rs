@@ -5,7 +5,7 @@ use crate::api::{
     SandboxPool, SandboxPoolSpec, SandboxPoolStatus, StartKind, Warm,
 };
 use crate::controllers::sandbox::facts::ProviderFact;
-use crate::controllers::sandbox_pool::facts::{Failure, Member, Observed};
+use crate::controllers::sandbox_pool::facts::{Failure, Member, Observed, RefsFact};
 use crate::controllers::sandbox_pool::plan::{Effect, Plan};
 use crate::providers::Account;
 use jiff::Timestamp;
@@ -43,6 +43,7 @@ pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
                 repository: "python".into(),
                 tag: Some("1".into()),
                 digest: None,
+                pull_secret_ref: None,
             },
             env: vec![],
             ports: vec![],
@@ -75,6 +76,7 @@ pub(super) fn observed(pool: SandboxPool, members: Vec<Member>, now: i64) -> Obs
         blocked_slots: BTreeSet::new(),
         queue: vec![],
         provider: ProviderFact::Open { account: Account("team-1".into()) },
+        refs: RefsFact::Resolved { leaving: None },
         secret_held: true,
         proved_empty: false,
         status_written_ago: None,
@@ -99,6 +101,7 @@ pub(super) fn member(slot: i32, phase: Phase) -> Member {
         expires_at: None,
         start_kind: None,
         generation: 1,
+        lacks_refs: false,
         failure: None,
     }
 }
