@@ -8,9 +8,10 @@ use sandbar::cloudsim::admin::{AccountSettings, Fault, Offer, Op, PrivateRegistr
 use sandbar::cloudsim::{CloudSim, Options};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::scene::{Scene, condition_reason, name, pool};
-use crate::wait::{eventually, wait_for};
+use crate::scene::{POOL, Scene, condition_reason, name, pool};
+use crate::wait::{eventually, wait_for, wait_for_within};
 use crate::world::{OperatorSpec, PROGRAM, TestOperator, World, quick_account};
 
 /// A value that must be nowhere but in its Secret and in the process.
@@ -140,22 +141,28 @@ async fn a_value_reaches_the_process_and_is_written_nowhere() {
     cloud.stop().await;
 }
 
+/// A quick account in which the images of `acme` are private.
+fn private_account(token: String) -> AccountSettings {
+    let registry =
+        PrivateRegistry { registry_type: "GHCR".into(), registry: "acme".into(), credentials: "bot:ghp_right".into() };
+    AccountSettings { private_registries: vec![registry], ..quick_account(token) }
+}
+
 #[tokio::test]
 async fn wrong_registry_credentials_fail_the_deployment_and_right_ones_heal_it() {
-    let scene = Scene::on("registry", |account| {
-        let registry = PrivateRegistry {
-            registry_type: "GHCR".into(),
-            registry: "acme".into(),
-            credentials: "bot:ghp_right".into(),
-        };
-        AccountSettings { private_registries: vec![registry], ..account }
-    })
-    .await;
+    // Only after a minute is an app without a deployment taken for a failed one, so the rhythm is slower too.
+    let operator = OperatorSpec::default().args(&["--listing-period", "2s"]);
+    let scene = Scene::with("registry", private_account, operator).await;
     let secrets: Api<Secret> = scene.env.api();
     put_secret(&secrets, "ghcr", json!({"token": "bot:ghp_wrong"})).await;
     let image = json!({"registry": "acme", "pullSecretRef": {"name": "ghcr", "key": "token"}});
-    scene.pool(json!({"warm": {"target": 1}, "image": image})).await;
-    let told = scene.pool_says("Degraded", "True", "BackingOff").await;
+    let create = json!({"deadline": "5m", "maxAttempts": 1, "backoff": {"initial": "1s", "max": "1s"}});
+    scene.pool(json!({"warm": {"target": 1}, "image": image, "create": create})).await;
+    let told = wait_for_within(Duration::from_secs(180), &scene.pools, POOL, "Degraded (BackingOff)", |pool| {
+        let conditions = pool.status.iter().flat_map(|status| &status.conditions);
+        conditions.clone().any(|condition| condition.type_ == "Degraded" && condition.reason == "BackingOff")
+    })
+    .await;
     let message = said(&told, "Degraded");
     assert!(message.contains("registry credentials are not accepted") && !message.contains("ghp_wrong"), "{message}");
 
@@ -170,15 +177,7 @@ async fn wrong_registry_credentials_fail_the_deployment_and_right_ones_heal_it()
 
 #[tokio::test]
 async fn a_changed_registry_secret_is_taken_up_without_a_change_of_the_pool() {
-    let scene = Scene::on("registry-new", |account| {
-        let registry = PrivateRegistry {
-            registry_type: "GHCR".into(),
-            registry: "acme".into(),
-            credentials: "bot:ghp_right".into(),
-        };
-        AccountSettings { private_registries: vec![registry], ..account }
-    })
-    .await;
+    let scene = Scene::with("registry-new", private_account, OperatorSpec::default()).await;
     let secrets: Api<Secret> = scene.env.api();
     put_secret(&secrets, "ghcr", json!({"token": "just-a-token"})).await;
     let image = json!({"registry": "acme", "pullSecretRef": {"name": "ghcr", "key": "token"}});
@@ -199,7 +198,7 @@ async fn a_misspelt_size_names_the_nearest_before_anything_is_made() {
     let told = scene.pool_says("ResolvedRefs", "False", "SizeUnknown").await;
     assert_eq!(
         said(&told, "ResolvedRefs"),
-        "provider.digitalOcean.size: the provider has no size \"apps-s-1cpu-1gb\"; the nearest are apps-s-1vcpu-1gb, apps-s-1vcpu-2gb, apps-s-2vcpu-4gb"
+        "provider.digitalOcean.size: the provider has no size \"apps-s-1cpu-1gb\"; the nearest are apps-s-1vcpu-1gb, apps-s-1vcpu-2gb, apps-d-1vcpu-1gb"
     );
     assert_eq!(scene.count(Op::Create).await, 0);
     scene.edit(json!({"provider": {"digitalOcean": {"size": "apps-s-1vcpu-1gb"}}})).await;

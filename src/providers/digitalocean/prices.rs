@@ -3,6 +3,7 @@
 use super::catalog::Catalog;
 use super::http::Http;
 use crate::providers::{ErrorClass, ProviderError};
+use std::collections::BTreeSet;
 
 /// Price of one instance of this size, in USD per second.
 ///
@@ -12,7 +13,9 @@ pub(super) async fn usd_per_second(size: &str, catalog: &Catalog, http: &Http) -
     let sizes = catalog.sizes(http).await?;
     let price = sizes.iter().find(|known| known.slug == size).and_then(|known| known.usd_per_second);
     price.ok_or_else(|| {
-        let slugs: Vec<&str> = sizes.iter().map(|known| known.slug.as_str()).collect();
+        let priced = sizes.iter().filter(|known| known.usd_per_second.is_some());
+        let slugs: BTreeSet<&str> = priced.map(|known| known.slug.as_str()).collect();
+        let slugs: Vec<&str> = slugs.into_iter().collect();
         ProviderError {
             class: ErrorClass::Invalid,
             operation: "sizes",
