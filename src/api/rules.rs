@@ -172,16 +172,16 @@ pub const RULES: &[Rule] = &[
         "'P14: spec.ports: 8080 is the agent\\'s own port; leave it out'",
     ),
     pool(
-        "P15",
+        "P30",
         &["spec", "env", "[]"],
         "has(self.value) != has(self.valueFrom)",
-        "'P15: spec.env: ' + self.name + (has(self.value) ? ' has both value and valueFrom' : ' has neither value nor valueFrom') + '; set exactly one'",
+        "'P30: spec.env: ' + self.name + (has(self.value) ? ' has both value and valueFrom' : ' has neither value nor valueFrom') + '; set exactly one'",
     ),
     pool(
-        "P16",
+        "P31",
         &["spec", "image"],
         "self.registryType != 'DOCR' || !has(self.pullSecretRef)",
-        "'P16: spec.image.pullSecretRef: Secret ' + self.pullSecretRef.name + ' is named, but DOCR images are pulled with the account\\'s own rights; remove it'",
+        "'P31: spec.image.pullSecretRef: Secret ' + self.pullSecretRef.name + ' is named, but DOCR images are pulled with the account\\'s own rights; remove it'",
     ),
     sandbox(
         "B1",

@@ -172,7 +172,7 @@ fn every_rule_has_a_row() {
 }
 
 #[tokio::test]
-async fn a_bad_pool_is_refused_with_field_value_and_way_out_p1_to_p16() {
+async fn a_bad_pool_is_refused_with_field_value_and_way_out_p1_to_p31() {
     let env = World::get().await.test("rules-pool").await;
     hold(&env.client, &env, &pools::rows()).await;
 }

@@ -115,22 +115,22 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"p14\" is invalid: spec.ports[1]: Invalid value: 8080: P14: spec.ports: 8080 is the agent's own port; leave it out",
         ),
         bad(
-            "P15",
-            pool("p15", &json!({"env": [{"name": "API_KEY", "value": "x", "valueFrom": from_secret()}]})),
-            "SandboxPool.sandbar.dev \"p15\" is invalid: spec.env[0]: Invalid value: P15: spec.env: API_KEY has both value and valueFrom; set exactly one",
+            "P30",
+            pool("p30", &json!({"env": [{"name": "API_KEY", "value": "x", "valueFrom": from_secret()}]})),
+            "SandboxPool.sandbar.dev \"p30\" is invalid: spec.env[0]: Invalid value: P30: spec.env: API_KEY has both value and valueFrom; set exactly one",
         ),
         bad(
-            "P15",
-            pool("p15", &json!({"env": [{"name": "MODE", "value": ""}, {"name": "API_KEY"}]})),
-            "SandboxPool.sandbar.dev \"p15\" is invalid: spec.env[1]: Invalid value: P15: spec.env: API_KEY has neither value nor valueFrom; set exactly one",
+            "P30",
+            pool("p30", &json!({"env": [{"name": "MODE", "value": ""}, {"name": "API_KEY"}]})),
+            "SandboxPool.sandbar.dev \"p30\" is invalid: spec.env[1]: Invalid value: P30: spec.env: API_KEY has neither value nor valueFrom; set exactly one",
         ),
         bad(
-            "P16",
+            "P31",
             pool(
-                "p16",
+                "p31",
                 &json!({"image": {"registryType": "DOCR", "registry": null, "pullSecretRef": {"name": "ghcr", "key": "token"}}}),
             ),
-            "SandboxPool.sandbar.dev \"p16\" is invalid: spec.image: Invalid value: P16: spec.image.pullSecretRef: Secret ghcr is named, but DOCR images are pulled with the account's own rights; remove it",
+            "SandboxPool.sandbar.dev \"p31\" is invalid: spec.image: Invalid value: P31: spec.image.pullSecretRef: Secret ghcr is named, but DOCR images are pulled with the account's own rights; remove it",
         ),
     ]
 }
