@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod artifacts;
 pub mod claims;
 pub mod cloudsim;
 pub mod command;

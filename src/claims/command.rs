@@ -1,4 +1,4 @@
-//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `exec`, `cp`, `orphans`.
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `exec`, `cp`, `snapshot`, `orphans`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
@@ -15,6 +15,7 @@ mod orphans;
 mod output;
 mod release;
 mod remote;
+mod snapshot;
 mod waiting;
 
 use crate::failure::Failure;
@@ -35,6 +36,8 @@ pub enum Command {
     Exec(exec::Args),
     /// Copy files and folders into a sandbox or out of it
     Cp(cp::Args),
+    /// Keep the files of a run in a store, and put them back
+    Snapshot(snapshot::Args),
     /// Show, and approve the deletion of, instances whose Sandbox is gone
     Orphans(orphans::Args),
     /// Print a completion script for a shell
@@ -53,6 +56,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Ls(args) => ls::run(args).await,
         Command::Exec(args) => exec::run(args).await,
         Command::Cp(args) => cp::run(args).await,
+        Command::Snapshot(args) => snapshot::run(args).await,
         Command::Orphans(args) => orphans::run(args).await,
         Command::Completions(args) => completions::run(&args),
     }

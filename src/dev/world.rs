@@ -163,6 +163,12 @@ impl LocalWorld {
         self.place.data().join("operator.kubeconfig")
     }
 
+    /// The address of a local store for snapshots, which ends with the world.
+    pub fn snapshot_url(&self) -> String {
+        let folder = self.place.data().join("snapshots");
+        reqwest::Url::from_file_path(&folder).map_or_else(|()| format!("file://{}", folder.display()), String::from)
+    }
+
     /// The folder with the logs.
     pub fn logs(&self) -> PathBuf {
         self.place.logs()
@@ -215,6 +221,7 @@ impl LocalWorld {
         set("KUBECONFIG", &self.kubeconfig().display().to_string());
         set("CLOUDSIM_URL", self.cloud.url());
         set("DIGITALOCEAN_TOKEN", &self.token);
+        set("SANDBAR_SNAPSHOT_URL", &self.snapshot_url());
         if let Some(operator) = &self.operator {
             set("METRICS_URL", &operator.metrics_url());
         }

@@ -17,6 +17,7 @@ mod python;
 mod readme;
 mod rules;
 mod runtime;
+mod s3;
 mod scene;
 mod wait;
 mod world;

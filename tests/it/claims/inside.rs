@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// A run in a real agent, and the user may enter it.
-async fn run(env: &TestEnv) -> (Agent, String) {
+pub async fn run(env: &TestEnv) -> (Agent, String) {
     let operator = Operator::of(env).await;
     let agent = Agent::start();
     let member = operator.member(0, "Warm", &agent.base).await;
@@ -19,7 +19,7 @@ async fn run(env: &TestEnv) -> (Agent, String) {
     (agent, run.id)
 }
 
-async fn let_read_secrets(env: &TestEnv) {
+pub async fn let_read_secrets(env: &TestEnv) {
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "enter"},
         "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]});
     let role: Role = serde_json::from_value(role).unwrap();

@@ -4,6 +4,7 @@ mod commands;
 mod inside;
 mod library;
 mod orphans;
+mod snapshots;
 mod waiting;
 
 use crate::world::{PROGRAM, TestEnv};

@@ -1,0 +1,216 @@
+//! The sandbox's side: folders into an archive and back, by its own shell and tar.
+//!
+//! Everything is relative to the parent of `/workspace`, so that it works wherever the agent has its folders, and the
+//! archive's names are those of the public SDK: `workspace/...`.
+
+use crate::agent::client::{AgentClient, AgentError, ExecEvent};
+use crate::agent::wire::{ExecRequest, WORKSPACE};
+use futures::StreamExt;
+
+/// Folders that a snapshot may hold.
+pub(super) const FOLDERS: [&str; 2] = [WORKSPACE, "/home/sandbox"];
+/// The longest that tar may take, in seconds.
+const LIMIT: u64 = 3600;
+/// Exit codes of the scripts for what has words of its own.
+const TOO_LARGE: i32 = 77;
+/// The end of what the script said that is kept.
+const KEPT: usize = 2048;
+
+/// Why the sandbox's side was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PackError {
+    /// The agent did not do it.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// More than may be kept.
+    #[error("the files have {} MiB, more than the {} MiB that a snapshot may hold", .kib / 1024, .limit / 1024 / 1024)]
+    TooLarge {
+        /// What there is, in KiB.
+        kib: u64,
+        /// What may be, in bytes.
+        limit: u64,
+    },
+    /// The sandbox's own programs failed.
+    #[error("{what} in the sandbox failed with exit code {code}: {said}")]
+    Failed {
+        /// What was done.
+        what: &'static str,
+        /// The exit code.
+        code: i32,
+        /// The end of its words.
+        said: String,
+    },
+    /// Not a folder that can be kept.
+    #[error("{folder:?} cannot be in a snapshot; use folders in or below {}", FOLDERS.join(" or "))]
+    BadFolder {
+        /// What was given.
+        folder: String,
+    },
+}
+
+/// Begins every script; `cd` to the parent of `/workspace` wherever that is.
+const BEGIN: &str = r#"set -eu
+umask 077
+case "$PWD" in
+*/workspace) cd "${PWD%workspace}" ;;
+*) echo "/workspace is a link to $PWD; it must be a folder of its own" >&2; exit 78 ;;
+esac
+"#;
+
+const PACK: &str = r#"for folder in $FOLDERS; do
+  [ -d "$folder" ] || { echo "there is no folder /$folder" >&2; exit 78; }
+done
+kib=$(du -sck $FOLDERS 2>/dev/null | tail -n 1 | cut -f 1)
+if [ "$kib" -gt "$LIMIT_KIB" ]; then echo "$kib"; exit 77; fi
+code=0
+tar "$@" -czf "./tmp/$ARCHIVE" $FOLDERS || code=$?
+# GNU tar says 1 where a file changed while it was read; what it wrote is whole.
+if [ $code -eq 1 ] && tar --version 2>/dev/null | grep -q GNU; then code=0; fi
+if [ $code -ne 0 ]; then rm -f "./tmp/$ARCHIVE"; exit $code; fi
+wc -c < "./tmp/$ARCHIVE"
+"#;
+
+const UNPACK: &str = r#"trap 'rm -f "./tmp/$ARCHIVE".*' EXIT
+bytes=$(cat "./tmp/$ARCHIVE".* | wc -c)
+if [ "$bytes" -ne "$BYTES" ]; then echo "$bytes of $BYTES bytes arrived" >&2; exit 78; fi
+if [ -n "$REPLACE" ]; then
+  for folder in $FOLDERS; do
+    mkdir -p "$folder"
+    find "$folder" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+  done
+fi
+umask 022
+cat "./tmp/$ARCHIVE".* | tar -xzpf -
+"#;
+
+/// Checks folders, and gives them as the archive names them.
+pub(super) fn relative(folders: &[String]) -> Result<Vec<String>, PackError> {
+    let inside = |folder: &str| {
+        let below = FOLDERS.iter().find_map(|root| folder.strip_prefix(root));
+        // Neither blanks nor patterns: the names go through a shell's list.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+            && folder.chars().all(plain)
+            && !folder.split('/').any(|part| part == "..")
+    };
+    let named = |folder: &String| match folder.trim_end_matches('/') {
+        folder if inside(folder) => Ok(folder.trim_start_matches('/').to_owned()),
+        _ => Err(PackError::BadFolder { folder: folder.clone() }),
+    };
+    folders.iter().map(named).collect()
+}
+
+/// Makes an archive of these folders in the sandbox's `/tmp`, and gives its size in bytes.
+pub(super) async fn pack(
+    agent: &AgentClient,
+    archive: &str,
+    folders: &[String],
+    exclude: &[String],
+    limit: u64,
+) -> Result<u64, PackError> {
+    let patterns: Vec<String> = exclude.iter().map(|pattern| format!("--exclude={pattern}")).collect();
+    let zero =
+        |_| PackError::Failed { what: "excluding files", code: 1, said: "a pattern holds a zero byte".to_owned() };
+    let set = match patterns.is_empty() {
+        true => "set --\n".to_owned(),
+        false => format!("set -- {}\n", shlex::try_join(patterns.iter().map(String::as_str)).map_err(zero)?),
+    };
+    let request = ExecRequest::new(format!("{BEGIN}{set}{PACK}"))
+        .timeout(LIMIT)
+        .env("ARCHIVE", archive)
+        .env("FOLDERS", relative(folders)?.join(" "))
+        .env("LIMIT_KIB", (limit / 1024).to_string());
+    let ended = run(agent, &request).await?;
+    let number = ended.out.trim().rsplit('\n').next().and_then(|line| line.trim().parse::<u64>().ok());
+    match (ended.code, number) {
+        (0, Some(bytes)) => Ok(bytes),
+        (TOO_LARGE, Some(kib)) => Err(PackError::TooLarge { kib, limit }),
+        (code, _) => Err(PackError::Failed { what: "packing the files", code, said: ended.said }),
+    }
+}
+
+/// Unpacks the pieces `archive.*` in the sandbox's `/tmp`, and removes them; with `replace`, in emptied folders.
+pub(super) async fn unpack(
+    agent: &AgentClient,
+    archive: &str,
+    bytes: u64,
+    folders: &[String],
+    replace: bool,
+) -> Result<(), PackError> {
+    let request = ExecRequest::new(format!("{BEGIN}{UNPACK}"))
+        .timeout(LIMIT)
+        .env("ARCHIVE", archive)
+        .env("BYTES", bytes.to_string())
+        .env("FOLDERS", relative(folders)?.join(" "))
+        .env("REPLACE", if replace { "yes" } else { "" });
+    match run(agent, &request).await? {
+        Ended { code: 0, .. } => Ok(()),
+        Ended { code, said, .. } => Err(PackError::Failed { what: "unpacking the files", code, said }),
+    }
+}
+
+/// Removes what a transfer has left in the sandbox's `/tmp`; a sandbox that cannot be asked keeps it.
+pub(super) async fn discard(agent: &AgentClient, archive: &str) {
+    let request =
+        ExecRequest::new(format!("{BEGIN}rm -f \"./tmp/$ARCHIVE\" \"./tmp/$ARCHIVE\".*")).env("ARCHIVE", archive);
+    if let Err(error) = agent.exec(&request).await {
+        tracing::debug!(%error, archive, "an archive stays in the sandbox");
+    }
+}
+
+struct Ended {
+    code: i32,
+    out: String,
+    said: String,
+}
+
+/// With its output as it comes: what says nothing for long would be cut off by the platform's edge, and the stream has
+/// heartbeats.
+async fn run(agent: &AgentClient, request: &ExecRequest) -> Result<Ended, PackError> {
+    let mut events = agent.exec_stream(request).await?;
+    let (mut out, mut said) = (String::new(), String::new());
+    while let Some(event) = events.next().await {
+        match event? {
+            ExecEvent::Stdout(line) => keep(&mut out, &line),
+            ExecEvent::Stderr(line) => keep(&mut said, &line),
+            ExecEvent::Exit { code, .. } => return Ok(Ended { code, out, said: said.trim().to_owned() }),
+            ExecEvent::Error { message, .. } => return Err(AgentError::Timeout { detail: message }.into()),
+        }
+    }
+    Err(AgentError::Unreachable { detail: "the agent did not say how the command ended".to_owned() }.into())
+}
+
+fn keep(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+    let mut cut = text.len().saturating_sub(KEPT);
+    while !text.is_char_boundary(cut) {
+        cut += 1;
+    }
+    text.drain(..cut);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_stay_in_the_sandboxs_own() {
+        let named = |folder: &str| relative(&[folder.to_owned()]).map(|mut all| all.remove(0));
+        assert_eq!(named("/workspace").as_deref(), Ok("workspace"));
+        assert_eq!(named("/home/sandbox/app/").as_deref(), Ok("home/sandbox/app"));
+        for bad in ["/", "", "workspace", "/etc", "/workspaces", "/workspace/../etc", "/workspace/a b", "/workspace/*"]
+        {
+            assert!(named(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_what_was_said_is_kept() {
+        let mut text = String::new();
+        for number in 0..1000 {
+            keep(&mut text, &format!("äline {number}"));
+        }
+        assert!(text.len() <= KEPT && text.ends_with("line 999\n"));
+    }
+}
