@@ -45,7 +45,7 @@ impl S3 {
                 if broken {
                     return StatusCode::SERVICE_UNAVAILABLE.into_response();
                 }
-                match service.call(request).await {
+                match Service::call(&mut service, request).await {
                     Ok(response) => response.map(Body::new),
                     Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:?}")).into_response(),
                 }
