@@ -5,6 +5,7 @@ use super::{Draft, Effect, Plan, refs};
 use crate::api::conditions::{self, Reason, Type};
 use crate::api::{POOL_LABEL, Phase, SandboxPoolStatus};
 use crate::controllers::sandbox::facts::ProviderFact;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::time::Duration;
 
 /// Counts are written at most this often; what must not be lost is written at once.
@@ -111,11 +112,9 @@ fn tell_degraded(draft: &mut Draft<'_>) {
         Breaker::Open { .. } | Breaker::Trying => {
             draft.want(Type::Degraded, true, Reason::BackingOff, said("the last sandbox failed"));
         }
-        Breaker::Closed if facts.clock_skew > SKEW => {
-            let message = format!(
-                "the operator's clock is {} s from the API server's; set it",
-                facts.clock_skew.as_secs() / 10 * 10
-            );
+        Breaker::Closed if is_skewed(draft) => {
+            let message =
+                format!("the operator's clock is more than {} s from the API server's; set it", SKEW.as_secs());
             draft.want(Type::Degraded, true, Reason::ClockSkew, message);
         }
         Breaker::Closed if !blocked.is_empty() => {
@@ -135,6 +134,16 @@ fn tell_degraded(draft: &mut Draft<'_>) {
             None => draft.want(Type::Degraded, false, Reason::AsExpected, "nothing needs a person"),
         },
     }
+}
+
+/// Whether people are told about the clock: from the limit on, until it is well below. The skew is measured anew all
+/// the time, and neither its digits nor a value near the limit may be news again and again (S10).
+fn is_skewed(draft: &Draft<'_>) -> bool {
+    let said = |condition: &Condition| {
+        condition.type_ == Type::Degraded.as_str() && condition.reason == Reason::ClockSkew.as_str()
+    };
+    let told = draft.status.conditions.iter().any(said);
+    draft.facts.clock_skew > if told { SKEW / 2 } else { SKEW }
 }
 
 /// Credentials that only a person can put right; an outage ends by itself.

@@ -328,3 +328,17 @@ fn counts_alone_are_written_once_a_second_but_records_at_once() {
     facts.members[1] = failed(1, 90);
     assert!(plan(&facts).status.is_some());
 }
+
+#[test]
+fn a_clock_that_is_off_is_told_once_however_it_is_measured_s10() {
+    let mut facts = observed(pool(target(0), limits(5, 2)), vec![], 0);
+    facts.clock_skew = Duration::from_millis(600_100);
+    let mut facts = with_status(&facts, status(&facts));
+    for millis in [599_900, 30_100, 29_900, 600_100] {
+        facts.clock_skew = Duration::from_millis(millis);
+        assert_eq!(plan(&facts).status, None, "{millis} ms");
+    }
+    facts.clock_skew = Duration::from_secs(10);
+    let degraded = status(&facts).conditions.into_iter().find(|condition| condition.type_ == Type::Degraded.as_str());
+    assert_eq!(degraded.map(|degraded| degraded.reason), Some(Reason::AsExpected.as_str().to_owned()));
+}
