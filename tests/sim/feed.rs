@@ -104,7 +104,8 @@ where
     /// How late the next change is seen, and whether the watch breaks instead.
     fn lag(&self) -> (Duration, bool) {
         let mut net = self.world.net();
-        let lag = match net.stalled(self.caller) {
+        let stalled = net.stalled(self.caller).filter(|_| self.plural == "sandboxes");
+        let lag = match stalled {
             Some(until) => until.saturating_duration_since(Instant::now()) + net.millis(1, 50),
             None if net.chance(0.02) => net.millis(200, 5_000),
             None => net.millis(2, 60),

@@ -12,6 +12,7 @@ mod judge;
 mod mutation;
 mod net;
 mod operator;
+mod proofs;
 mod queue;
 mod run;
 mod script;

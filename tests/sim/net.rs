@@ -63,7 +63,7 @@ pub struct Standing {
 
 /// The network.
 pub struct Net {
-    pub rng: StdRng,
+    rng: StdRng,
     pub operators: [Standing; 2],
     /// Chance that a call to the API server goes wrong, and until when.
     pub trouble: Option<(f64, Instant)>,

@@ -31,7 +31,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 
 /// How long a lease holds. Renewals are most of what happens in a quiet hour, so it is longer than by default.
-const LEASE: Duration = Duration::from_secs(45);
+const LEASE: Duration = Duration::from_secs(90);
 
 /// How an operator is set up.
 #[derive(Clone, Copy, Debug)]

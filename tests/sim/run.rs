@@ -2,7 +2,7 @@
 
 use crate::mutation::Mutation;
 use crate::operator::{self, Setup};
-use crate::script::{HORIZON, Script};
+use crate::script::Script;
 use crate::settle;
 use crate::users::{Users, collect_garbage, give_token_back};
 use crate::world::{ACCOUNT, World};
@@ -66,13 +66,14 @@ async fn play(world: &Arc<World>, script: &Script, tasks: &mut JoinSet<()>) -> V
     }
     let start = Instant::now();
     for (at, act) in &script.acts {
-        tokio::time::sleep_until(start + Duration::from_secs((*at).into())).await;
-        if has_violation(world) {
+        if !quiet_until(world, start + Duration::from_secs((*at).into())).await {
             return Vec::new();
         }
         users.act(act).await;
     }
-    tokio::time::sleep_until(start + HORIZON).await;
+    if !quiet_until(world, start + Duration::from_secs(u64::from(script.minutes) * 60)).await {
+        return Vec::new();
+    }
     heal(world);
     match settled(world, script).await {
         Some(end) => {
@@ -81,6 +82,17 @@ async fn play(world: &Arc<World>, script: &Script, tasks: &mut JoinSet<()>) -> V
         }
         None => Vec::new(),
     }
+}
+
+/// Lets time pass; false as soon as something was wrong.
+async fn quiet_until(world: &World, until: Instant) -> bool {
+    while Instant::now() < until {
+        tokio::time::sleep_until(until.min(Instant::now() + LOOK)).await;
+        if has_violation(world) {
+            return false;
+        }
+    }
+    !has_violation(world)
 }
 
 fn has_violation(world: &World) -> bool {

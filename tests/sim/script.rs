@@ -2,10 +2,9 @@
 
 use proptest::prelude::*;
 use sandbar::cloudsim::admin::{Fault, Op, Rule, Shape};
-use std::time::Duration;
 
-/// Everything after this is quiet.
-pub const HORIZON: Duration = Duration::from_secs(2 * 3600);
+/// Generated scripts last so long, in minutes.
+const MINUTES: u32 = 100;
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -16,6 +15,8 @@ pub struct Script {
     /// Seconds by which the operators' wall clocks are off.
     pub skew: [i64; 2],
     pub pools: Vec<PoolPlan>,
+    /// Everything after this is quiet.
+    pub minutes: u32,
     /// Seconds from the start, and what happens then.
     pub acts: Vec<(u32, Act)>,
 }
@@ -98,7 +99,7 @@ pub enum Act {
         calls: u32,
         after: bool,
     },
-    /// An operator's caches stop.
+    /// An operator's cache of Sandboxes stops.
     Stall {
         operator: usize,
         seconds: u32,
@@ -142,11 +143,15 @@ pub enum Trouble {
     ListingLag,
     TooMany,
     Hangs,
+    /// Listings lag, and one app cannot be read.
+    BlindReads,
+    /// Listings lag by more than the grace, and creates lose their replies.
+    DeepLag,
     Everything,
 }
 
 impl Trouble {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReadOutage,
         Self::LostReplies,
         Self::CreatesFail,
@@ -157,6 +162,7 @@ impl Trouble {
         Self::ListingLag,
         Self::TooMany,
         Self::Hangs,
+        Self::BlindReads,
         Self::Everything,
     ];
 
@@ -181,6 +187,12 @@ impl Trouble {
             Self::Hangs => {
                 let hang = Fault::ErrorAfter(Shape::Hang { seconds: 45.0 });
                 vec![Rule::new(hang).on([Op::Create, Op::Delete, Op::Get, Op::List]).chance(0.4)]
+            }
+            Self::BlindReads => {
+                vec![Rule::new(Fault::ListingLag { seconds: 55.0 }), before(&[Op::Get], 1.0)]
+            }
+            Self::DeepLag => {
+                vec![Rule::new(Fault::ListingLag { seconds: 500.0 }), after(&[Op::Create], 1.0)]
             }
             Self::Everything => vec![
                 before(&[Op::List, Op::Get, Op::Account, Op::Propose, Op::Create, Op::Delete], 0.2),
@@ -248,7 +260,7 @@ pub fn any_script() -> impl Strategy<Value = Script> {
     (any::<u64>().no_shrink(), 1..3_usize, [skew.clone(), skew], prop::collection::vec(pool(), 1..3), acts).prop_map(
         |(seed, operators, skew, pools, mut acts)| {
             acts.sort_by_key(|(at, _)| *at);
-            Script { seed, operators, skew, pools, acts }
+            Script { seed, operators, skew, pools, minutes: MINUTES, acts }
         },
     )
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// Scripts that `make test` runs.
-const FEW: u64 = 60;
+const FEW: u64 = 40;
 /// Runs that shrinking may take.
 const SHRINKS: u32 = 150;
 
@@ -18,7 +18,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn tree(seed: u64) -> impl ValueTree<Value = Script> {
+pub fn tree(seed: u64) -> impl ValueTree<Value = Script> {
     let mut bytes = [0_u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
@@ -107,13 +107,4 @@ fn every_script_keeps_the_invariants_s1_s2_s3_s4_s5_s6_s7_s8_s9_s10_s11_s12_s13_
         began.elapsed().as_secs(),
     );
     assert!(!failed.load(Ordering::SeqCst), "a script fails; see above");
-}
-
-#[test]
-fn a_seed_runs_the_same_twice() {
-    for seed in 1..=4 {
-        let script = tree(seed).current();
-        let (one, two) = (run(&script, None), run(&script, None));
-        assert_eq!((one.hash, &one.figures), (two.hash, &two.figures), "seed {seed}: {:?}", two.tail.last());
-    }
 }

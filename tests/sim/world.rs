@@ -201,13 +201,14 @@ impl World {
         counted: bool,
         effect: impl FnOnce(Arc<Self>) -> BoxFuture<'static, A> + Send + 'static,
     ) -> Result<A, Lost> {
-        self.awake(caller).await;
-        if counted {
-            self.crash_point(caller, false).await;
-        }
         let (send, receive) = oneshot::channel();
         let world = self.clone();
         tokio::spawn(async move {
+            // A process that stands still right here sends it when it goes on, whatever time-out is over by then.
+            world.awake(caller).await;
+            if counted {
+                world.crash_point(caller, false).await;
+            }
             tokio::time::sleep(fate.out).await;
             if fate.lost_before {
                 tokio::time::sleep(fate.back).await;

@@ -96,6 +96,9 @@ impl Judge {
             self.strays.insert(app.id.clone());
         }
         let uid = mark(app, "SANDBAR_UID");
+        if uid.is_empty() {
+            return self.accuse(world, "S2", format!("app {} has no marks: nobody will ever find it", app.name));
+        }
         let twins = after.existing().filter(|other| mark(other, "SANDBAR_UID") == uid && other.id != app.id);
         let twins = twins.filter(|other| !self.strays.contains(&other.id)).count();
         if twins > 0 && !late {
