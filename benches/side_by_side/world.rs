@@ -7,11 +7,14 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use sandbar::cloudsim::admin::{AccountSettings, SimAdmin};
 use sandbar::dev::cloud::{CloudOptions, new_token};
+use sandbar::dev::nursery::tail;
 use sandbar::dev::operator::{Operator, OperatorOptions};
 use sandbar::dev::world::{LocalWorld, WorldOptions};
 use sandbar::providers::Timing;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Where the pool is.
 pub const NAMESPACE: &str = "default";
@@ -39,7 +42,7 @@ impl Account {
 
 /// Everything that runs but the library.
 pub struct World {
-    operator: Operator,
+    operator: Deployment,
     local: LocalWorld,
     pub client: Client,
     pub sim: SimAdmin,
@@ -67,7 +70,7 @@ impl World {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
         secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
         let options = OperatorOptions { arguments: flags(script.speed), ..local.operator_options() };
-        let operator = Operator::start(&options).await?;
+        let operator = Deployment::start(options).await?;
         Ok(Self { operator, local, client, sim, library_token })
     }
 
@@ -78,13 +81,53 @@ impl World {
 
     /// The end of the operator's log.
     pub fn operator_log(&self) -> String {
-        self.operator.child().tail(20)
+        tail(&self.operator.log, 20)
     }
 
     /// Ends it.
     pub async fn stop(self) {
         self.operator.stop().await;
         self.local.stop().await;
+    }
+}
+
+/// The operator, started again when it ends, as a Deployment does: it ends by itself when it cannot keep its Lease, which
+/// happens where the machine has too much to do.
+struct Deployment {
+    log: PathBuf,
+    stop: CancellationToken,
+    keeper: JoinHandle<()>,
+}
+
+impl Deployment {
+    async fn start(options: OperatorOptions) -> Result<Self> {
+        let (log, stop) = (options.log.clone(), CancellationToken::new());
+        let operator = Operator::start(&options).await?;
+        let keeper = tokio::spawn(keep(operator, options, stop.clone()));
+        Ok(Self { log, stop, keeper })
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.keeper.await;
+    }
+}
+
+async fn keep(mut operator: Operator, options: OperatorOptions, stop: CancellationToken) {
+    loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            status = operator.child().wait() => Some(status),
+        };
+        let Some(status) = ended else {
+            operator.stop().await;
+            return;
+        };
+        eprintln!("the operator ended ({status}) and is started again:\n{}", operator.child().tail(1));
+        match Operator::start(&options).await {
+            Ok(started) => operator = started,
+            Err(error) => return eprintln!("the operator does not start again: {error}"),
+        }
     }
 }
 
