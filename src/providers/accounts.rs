@@ -8,7 +8,7 @@ pub use error::CredentialsError;
 use self::credentials::Secrets;
 use super::budget::Budget;
 use super::digitalocean::{DigitalOcean, Transport};
-use super::{Account, ErrorClass, Provider, ProviderError, Timing};
+use super::{Account, ErrorClass, Fence, Provider, ProviderError, Timing};
 use crate::api::ProviderSpec;
 use crate::telemetry::metrics::{Metrics, token_label};
 use crate::telemetry::secret::Secret;
@@ -63,6 +63,7 @@ struct Inner {
     detour: Option<Detour>,
     timing: Timing,
     metrics: Option<Metrics>,
+    fence: Fence,
     /// By the token itself: a label is short enough to be met on purpose.
     tokens: Mutex<HashMap<Secret<String>, Arc<Token>>>,
 }
@@ -98,17 +99,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Accounts {
     /// Nothing is read or asked yet.
     pub fn new(client: kube::Client, endpoints: Endpoints, timing: &Timing) -> Self {
-        Self::build(client, endpoints, None, timing, None)
+        Self::build(client, endpoints, None, timing, None, Fence::open())
     }
 
-    /// The same, and every provider call is counted in these metrics.
-    pub fn with_metrics(client: kube::Client, endpoints: Endpoints, timing: &Timing, metrics: Metrics) -> Self {
-        Self::build(client, endpoints, None, timing, Some(metrics))
+    /// The same for what only a leader may do: no provider call is made while `fence` is closed, and every one is
+    /// counted in these metrics.
+    pub fn fenced(client: kube::Client, endpoints: Endpoints, timing: &Timing, metrics: Metrics, fence: Fence) -> Self {
+        Self::build(client, endpoints, None, timing, Some(metrics), fence)
     }
 
     /// The same by another way than the network: for simulations.
     pub fn by_detour(client: kube::Client, endpoints: Endpoints, detour: Detour, timing: &Timing) -> Self {
-        Self::build(client, endpoints, Some(detour), timing, None)
+        Self::build(client, endpoints, Some(detour), timing, None, Fence::open())
     }
 
     fn build(
@@ -117,10 +119,11 @@ impl Accounts {
         detour: Option<Detour>,
         timing: &Timing,
         metrics: Option<Metrics>,
+        fence: Fence,
     ) -> Self {
         let secrets = Secrets::new(client, timing.credentials_ttl);
         let tokens = Mutex::default();
-        Self { inner: Arc::new(Inner { secrets, endpoints, detour, timing: timing.clone(), metrics, tokens }) }
+        Self { inner: Arc::new(Inner { secrets, endpoints, detour, timing: timing.clone(), metrics, fence, tokens }) }
     }
 
     /// The account that a pool's credentials open. Reads the Secret at most
@@ -206,6 +209,7 @@ impl Token {
                     DigitalOcean::over((Arc::clone(transport), *wall), url, token, budget, timing)?
                 }
             };
+            client = client.with_fence(inner.fence.clone());
             if let Some(metrics) = &inner.metrics {
                 client = client.with_metrics(metrics.clone());
             }

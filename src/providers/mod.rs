@@ -15,6 +15,7 @@ pub mod accounts;
 pub mod budget;
 pub mod digitalocean;
 mod error;
+mod fence;
 mod fit;
 mod inputs;
 mod instance;
@@ -25,6 +26,7 @@ mod timing;
 
 pub use accounts::{Accounts, Connection, CredentialsError, Detour, Endpoints};
 pub use error::{ErrorClass, ProviderError};
+pub use fence::Fence;
 pub use fit::Fit;
 pub use inputs::Inputs;
 pub use instance::{Account, CreateRequest, Instance, InstancePhase, Listing, Marks, instance_name, is_our_name};

@@ -18,6 +18,7 @@ use crate::controllers::sandbox_pool::memory::PoolMemory;
 use crate::controllers::sandbox_pool::{self, GuardedPool};
 use crate::controllers::wiring::Wiring;
 use crate::failure::{Failure, chain};
+use crate::providers::Fence;
 use crate::providers::accounts::{Accounts, Endpoints};
 use crate::providers::inventory::Inventory;
 use crate::telemetry::metrics::Metrics;
@@ -141,7 +142,7 @@ pub(super) async fn parts(
     tracing::info!(installation, "starting");
     let endpoints = Endpoints { digitalocean_url: settings.digitalocean_url.clone() };
     let outside = Outside {
-        accounts: Accounts::with_metrics(client.clone(), endpoints, &settings.timing, metrics.clone()),
+        accounts: Accounts::fenced(client.clone(), endpoints, &settings.timing, metrics.clone(), fence(&lease)),
         client: client.clone(),
         identity: identity.to_owned(),
         agents: None,
@@ -168,6 +169,12 @@ pub(super) async fn parts(
         note: sandbox_pool::note,
     };
     Ok(Parts { context, sandboxes, pools })
+}
+
+/// Provider calls are fenced like writes to the API server.
+fn fence(lease: &LeaseHandle) -> Fence {
+    let lease = lease.clone();
+    Fence::new(move || lease.valid_for())
 }
 
 fn scoped<K>(settings: &Settings, client: &Client) -> Api<K>

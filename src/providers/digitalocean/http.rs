@@ -5,14 +5,14 @@ use super::wire::ErrorAnswer;
 use crate::api::conditions::truncate;
 use crate::failpoints;
 use crate::providers::budget::{Budget, Kind, Told};
-use crate::providers::{ErrorClass, ProviderError, Timing};
+use crate::providers::{ErrorClass, Fence, ProviderError, Timing};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::scrub::scrub;
 use crate::telemetry::secret::Secret;
 use crate::wall::Wall;
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -52,6 +52,7 @@ pub(super) struct Http {
     budget: Arc<Budget>,
     timing: Timing,
     pub(super) metrics: Option<Metrics>,
+    pub(super) fence: Fence,
 }
 
 impl Http {
@@ -79,12 +80,15 @@ impl Http {
         let base = url.ok_or_else(|| {
             invalid(format!("the provider's address {base:?} is no URL: write https://api.digitalocean.com"))
         })?;
-        Ok(Self { transport, wall, base, token, budget, timing: timing.clone(), metrics: None })
+        Ok(Self { transport, wall, base, token, budget, timing: timing.clone(), metrics: None, fence: Fence::open() })
     }
 
     /// Sends one call, once; gives the body of a 2xx answer.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Bytes, ProviderError> {
         let operation = call.operation;
+        if self.fence.is_closed() {
+            return Err(unknown(operation, "the call was not made: this process does not lead".to_owned()));
+        }
         self.budget.admit(call.kind).map_err(|until| ProviderError {
             class: ErrorClass::Limited { until },
             operation,
@@ -195,7 +199,13 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 /// How long until the moment that `ratelimit-reset` names, in seconds since 1970.
 fn until_reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let reset = Timestamp::from_second(i64::try_from(number(headers, "ratelimit-reset")?).ok()?).ok()?;
-    Duration::try_from(reset.duration_since(now)).ok()
+    Duration::try_from(reset.duration_since(answered_at(headers).unwrap_or(now))).ok()
+}
+
+/// When the answer was made, on the clock that its times are told by: ours may be minutes away.
+fn answered_at(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
 }
 
 fn told(headers: &HeaderMap, now: Timestamp) -> Told {

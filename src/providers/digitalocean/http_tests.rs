@@ -39,6 +39,16 @@ fn a_429_waits_as_long_as_its_headers_say() {
 }
 
 #[test]
+fn a_reset_is_told_by_the_providers_clock_not_by_ours() {
+    // The provider's clock is ten minutes behind ours, and two minutes before the reset.
+    let theirs = Timestamp::now() - jiff::SignedDuration::from_mins(10);
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&theirs).expect("a date");
+    let reset = (theirs.as_second() + 120).to_string();
+    let pause = pause(&headers(&[("date", date), ("ratelimit-reset", reset)]), Timestamp::now());
+    assert_eq!(pause, Duration::from_secs(120));
+}
+
+#[test]
 fn an_address_that_is_none_is_refused_with_the_way_out() {
     for base in ["", "api.digitalocean.com", "ftp://x", "http://"] {
         let token = Secret::new("t".to_owned());

@@ -19,7 +19,7 @@ use self::listing::{ListingError, PER_PAGE, Page, Pages};
 use self::verify::Verified;
 use self::wire::{AppAnswer, AppsAnswer, DeploymentsAnswer, ProposeAnswer};
 use super::budget::{Budget, Kind};
-use super::{Account, CreateRequest, ErrorClass, Fit, Instance, Listing, Provider, ProviderError, Timing};
+use super::{Account, CreateRequest, ErrorClass, Fence, Fit, Instance, Listing, Provider, ProviderError, Timing};
 use crate::api::ProviderSpec;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::scrub::hide;
@@ -74,6 +74,13 @@ impl DigitalOcean {
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
         self.http.metrics = Some(metrics);
+        self
+    }
+
+    /// Makes no call while this fence is closed.
+    #[must_use]
+    pub fn with_fence(mut self, fence: Fence) -> Self {
+        self.http.fence = fence;
         self
     }
 
