@@ -14,6 +14,7 @@ use super::runtime::ticks::Ticks;
 use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
 use super::wiring::wire;
+use crate::api::SandboxPool;
 use crate::failure::{Failure, chain};
 use crate::providers::Timing;
 use crate::telemetry::metrics::Metrics;
@@ -188,10 +189,14 @@ pub async fn forward(context: Arc<Context>) {
         std::future::ready(())
     });
     let listed = listings.for_each(|account| {
-        poke_ending(&context, &account.0);
+        poke_pools(&context, &account.0, |pool| pool.metadata.deletion_timestamp.is_some());
         std::future::ready(())
     });
-    tokio::join!(changed, listed, release_secrets(&context), show_budgets(&context));
+    let turned = context.inventory.turns().for_each(|account| {
+        poke_pools(&context, &account.0, |_| true);
+        std::future::ready(())
+    });
+    tokio::join!(changed, listed, turned, release_secrets(&context), show_budgets(&context));
 }
 
 async fn release_secrets(context: &Context) {
@@ -216,12 +221,12 @@ async fn show_budgets(context: &Context) {
     }
 }
 
-/// A pool on its way out waits for a listing of its account.
-fn poke_ending(context: &Context, account: &str) {
+/// A pool on its way out waits for a listing of its account, and every pool says whether its account can be listed.
+fn poke_pools(context: &Context, account: &str, which: impl Fn(&SandboxPool) -> bool) {
     for guarded in context.pools.state() {
         let Ok(pool) = &guarded.0 else { continue };
         let here = pool.status.as_ref().and_then(|status| status.account.as_deref()) == Some(account);
-        if here && pool.metadata.deletion_timestamp.is_some() {
+        if here && which(pool) {
             let metadata = &pool.metadata;
             context
                 .poke_pool

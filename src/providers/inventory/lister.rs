@@ -121,32 +121,46 @@ impl State {
     fn take_in(&self, result: Result<Listing, ProviderError>) {
         match result {
             Ok(listing) => {
-                for change in self.succeed(listing) {
+                let (changes, turned) = self.succeed(listing);
+                for change in changes {
                     publish(&self.news.changes, &change);
                 }
                 publish(&self.news.listings, &self.account);
+                if turned {
+                    publish(&self.news.turns, &self.account);
+                }
             }
             Err(error) => {
                 tracing::warn!(account = %self.account, class = error.class.label(), %error, "listing failed");
-                // By account, not by chance: a simulation must run twice the same.
-                let jitter = hash_share(&format!("{}/{}", self.installation, self.account));
-                let mut inner = lock(&self.inner);
-                inner.schedule.failed(&error, Instant::now(), jitter);
-                inner.last_error = Some(error);
+                if self.fail(error) {
+                    publish(&self.news.turns, &self.account);
+                }
             }
         }
     }
 
-    /// Takes the new view in, before anybody hears of it.
-    fn succeed(&self, listing: Listing) -> Vec<super::Change> {
+    /// Takes the failure in; true if it is another than before.
+    fn fail(&self, error: ProviderError) -> bool {
+        // By account, not by chance: a simulation must run twice the same.
+        let jitter = hash_share(&format!("{}/{}", self.installation, self.account));
+        let mut inner = lock(&self.inner);
+        inner.schedule.failed(&error, Instant::now(), jitter);
+        let before = inner.last_error.as_ref().map(|before| before.class.label());
+        let turned = before != Some(error.class.label());
+        inner.last_error = Some(error);
+        turned
+    }
+
+    /// Takes the new view in, before anybody hears of it. Says whether listings failed before.
+    fn succeed(&self, listing: Listing) -> (Vec<super::Change>, bool) {
         let mut inner = lock(&self.inner);
         inner.schedule.succeeded(listing.pages);
-        inner.last_error = None;
+        let turned = inner.last_error.take().is_some();
         let older = inner.views.newest.take();
         let previous_began = older.as_ref().map(|view| view.listing.began);
         let newer = Arc::new(AccountView::new(listing, previous_began, &self.installation));
         let changes = changes(older.as_deref(), &newer);
         inner.views = Views { newest: Some(newer), previous: older };
-        changes
+        (changes, turned)
     }
 }

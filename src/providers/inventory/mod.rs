@@ -40,6 +40,7 @@ struct Shared {
 struct News {
     changes: Mutex<Vec<mpsc::UnboundedSender<Change>>>,
     listings: Mutex<Vec<mpsc::UnboundedSender<Account>>>,
+    turns: Mutex<Vec<mpsc::UnboundedSender<Account>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -123,6 +124,11 @@ impl Inventory {
     /// Accounts of which a new complete listing is there, from now on.
     pub fn listings(&self) -> impl Stream<Item = Account> + Send + use<> {
         subscribe(&self.shared.news.listings)
+    }
+
+    /// Accounts whose listings begin to fail, fail for another reason, or work again, from now on.
+    pub fn turns(&self) -> impl Stream<Item = Account> + Send + use<> {
+        subscribe(&self.shared.news.turns)
     }
 
     fn lister(&self, account: &Account) -> Option<Arc<Lister>> {
