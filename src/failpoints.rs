@@ -4,10 +4,13 @@
 //! answer came (`after`). `SANDBAR_CRASH_ON=<words>` counts only calls that
 //! have all of these words in them, such as `PUT sandboxes` or `create`: what
 //! runs side by side comes in another order each time, calls of one sort do
-//! not. Without the feature both functions are empty.
+//! not. `SANDBAR_CALL_LOG=<file>` gets a line for every such call, so that one
+//! run tells how many there are. Without the feature both functions are empty.
 
 #[cfg(feature = "failpoints")]
 mod on {
+    use std::io::Write;
+    use std::path::PathBuf;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +22,7 @@ mod on {
 
     static CALLS: AtomicU64 = AtomicU64::new(0);
     static POINT: OnceLock<Option<Point>> = OnceLock::new();
+    static LOG: OnceLock<Option<PathBuf>> = OnceLock::new();
 
     fn point() -> Option<&'static Point> {
         POINT
@@ -29,6 +33,15 @@ mod on {
                 Some(Point { at, after, on: on.split_whitespace().map(str::to_owned).collect() })
             })
             .as_ref()
+    }
+
+    /// Writes one line in one piece: several threads append.
+    fn log(what: &str) {
+        let Some(path) = LOG.get_or_init(|| std::env::var_os("SANDBAR_CALL_LOG").map(PathBuf::from)) else { return };
+        let file = std::fs::File::options().create(true).append(true).open(path);
+        if let Err(error) = file.and_then(|mut file| file.write_all(format!("{what}\n").as_bytes())) {
+            eprintln!("SANDBAR_CALL_LOG: cannot write {}: {error}", path.display());
+        }
     }
 
     fn crash(what: &str, call: u64, when: &str) -> ! {
@@ -42,6 +55,7 @@ mod on {
     /// process if this is the one and it must not happen. Gives its number;
     /// 0 = not counted.
     pub fn before(what: &str) -> u64 {
+        log(what);
         if point().is_some_and(|point| !point.on.iter().all(|word| what.contains(word))) {
             return 0;
         }

@@ -30,6 +30,9 @@ pub struct Rule {
     /// It meets so many calls and is spent. Absent: no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
+    /// It meets only every n-th call that it could meet, the n-th first. Absent: each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u32>,
     /// Chance per call, 0..=1.
     #[serde(default = "always")]
     pub probability: f64,
@@ -45,7 +48,7 @@ fn always() -> f64 {
 impl Rule {
     /// A fault that meets every call it is about, until it is cleared.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, on: Vec::new(), count: None, probability: 1.0, for_seconds: None }
+        Self { fault, on: Vec::new(), count: None, every: None, probability: 1.0, for_seconds: None }
     }
 
     /// Only these calls.
@@ -59,6 +62,13 @@ impl Rule {
     #[must_use]
     pub fn times(mut self, count: u32) -> Self {
         self.count = Some(count);
+        self
+    }
+
+    /// Only every `n`-th call, `n` at least 1.
+    #[must_use]
+    pub fn every(mut self, n: u32) -> Self {
+        self.every = Some(n);
         self
     }
 
@@ -207,6 +217,8 @@ impl Faults {
         self.rules.iter().enumerate().find_map(|(index, rule)| {
             let problem = if !(0.0..=1.0).contains(&rule.probability) {
                 Some(format!("probability {} must lie in 0..=1", rule.probability))
+            } else if rule.every == Some(0) {
+                Some("every 0 must be at least 1".to_owned())
             } else if rule.for_seconds.is_some_and(|seconds| !sound(seconds)) {
                 Some("forSeconds is no duration".to_owned())
             } else {
@@ -222,6 +234,8 @@ impl Faults {
 pub struct ActiveFaults {
     document: Faults,
     left: Vec<Option<u32>>,
+    /// Calls that each rule could have met.
+    chances: Vec<u32>,
     since: Timestamp,
     rng: StdRng,
 }
@@ -230,8 +244,9 @@ impl ActiveFaults {
     /// A document that applies from `now` on.
     pub fn new(document: Faults, now: Timestamp) -> Self {
         let left = document.rules.iter().map(|rule| rule.count).collect();
+        let chances = vec![0; document.rules.len()];
         let rng = StdRng::seed_from_u64(document.seed);
-        Self { document, left, since: now, rng }
+        Self { document, left, chances, since: now, rng }
     }
 
     /// The document as it stands, with what is left of each count.
@@ -246,10 +261,14 @@ impl ActiveFaults {
     /// The faults that meet this call, in order; counts go down.
     pub fn meet(&mut self, op: Op, clock: Clock, now: Timestamp) -> Vec<Fault> {
         let mut met = Vec::new();
-        for (rule, left) in self.document.rules.iter().zip(&mut self.left) {
+        for ((rule, left), chances) in self.document.rules.iter().zip(&mut self.left).zip(&mut self.chances) {
             let about = if rule.on.is_empty() { rule.fault.natural_ops() } else { &rule.on };
             let over = rule.for_seconds.is_some_and(|seconds| now >= clock.after(self.since, seconds));
             if over || *left == Some(0) || !(about.is_empty() || about.contains(&op)) {
+                continue;
+            }
+            *chances = chances.wrapping_add(1);
+            if rule.every.is_some_and(|every| *chances % every != 0) {
                 continue;
             }
             if rule.probability < 1.0 && !self.rng.random_bool(rule.probability) {

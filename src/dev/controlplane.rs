@@ -203,6 +203,18 @@ impl ControlPlane {
         wait_for_apiserver(&self.apiserver, &self.pki, self.port).await
     }
 
+    /// Kills the API server and the store under it, and starts both again on
+    /// the same data and port.
+    ///
+    /// # Errors
+    /// When one of them does not get ready.
+    pub async fn restart_store(&mut self, say: Say<'_>) -> Result<(), ControlPlaneError> {
+        self.apiserver.kill().await;
+        self.etcd.kill().await;
+        self.etcd = start_etcd(&self.binaries.path(Tool::Etcd, say).await?, &self.dirs, &self.socket).await?;
+        self.restart_apiserver(say).await
+    }
+
     /// Ends every process. The state is thrown away with the world, so nobody
     /// is asked politely.
     pub async fn stop(self) {

@@ -89,6 +89,17 @@ async fn a_delete_may_answer_200_and_do_nothing() {
 }
 
 #[tokio::test]
+async fn a_rule_may_meet_every_third_call_only() {
+    let third = Rule::new(Fault::ErrorBefore(Shape::server_error())).on([Op::Create]).every(3);
+    let cloud = cloud_with([third]).await;
+    let mut answers = Vec::new();
+    for number in 0..7 {
+        answers.push(cloud.client.post("/v2/apps", &spec(&format!("web-{number}"))).await.status);
+    }
+    assert_eq!(answers, [200, 200, 500, 200, 200, 500, 200]);
+}
+
+#[tokio::test]
 async fn a_failed_first_deployment_is_only_in_the_deployments_list() {
     let fault =
         Fault::FailedDeployment { code: "DeployContainerHealthChecksFailed".into(), message: "no answer".into() };
