@@ -32,11 +32,13 @@ pub struct OperatorSpec {
     pub arguments: Vec<String>,
     /// Further environment, such as `SANDBAR_CRASH_AT`.
     pub environment: Vec<(String, String)>,
+    /// Where its cloud is, if not where the world's is.
+    pub cloud: Option<String>,
 }
 
 impl Default for OperatorSpec {
     fn default() -> Self {
-        Self { name: "operator".to_owned(), arguments: Vec::new(), environment: Vec::new() }
+        Self { name: "operator".to_owned(), arguments: Vec::new(), environment: Vec::new(), cloud: None }
     }
 }
 
@@ -55,10 +57,16 @@ impl OperatorSpec {
     }
 
     /// Adds a variable to the environment.
-    #[cfg(feature = "failpoints")]
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets it reach the cloud through this address.
+    #[must_use]
+    pub fn through(mut self, url: &str) -> Self {
+        self.cloud = Some(url.to_owned());
         self
     }
 
@@ -104,9 +112,11 @@ impl TestOperator {
         self.operator.take().expect("the operator was not stopped before").stop().await
     }
 
-    /// Waits until it ends by itself, as at a crash point.
+    /// Waits until it ends by itself, as at a crash point. It runs on if this is given up.
     pub async fn ended(&mut self) -> ExitStatus {
-        self.operator.take().expect("the operator was not stopped before").child().wait().await
+        let status = self.running().child().wait().await;
+        self.operator = None;
+        status
     }
 
     /// Starts it again with the same arguments (kills it first if it runs)

@@ -2,7 +2,8 @@
 //!
 //! Every test gets a world of its own ([`Scene`]), says what the pool is like
 //! as a patch on a small one, and asserts on objects and on the cloud's books.
-//! [`Scene::sound`] checks what must hold at the end of every test.
+//! [`Scene::sound`] checks what must hold at the end of every test, with a
+//! [`Watcher`] that looked from its start.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use sandbar::cloudsim::admin::{AccountSettings, Call, Entry, Ledger, Op, State, 
 use serde_json::{Value, json};
 
 use crate::wait::{eventually, wait_for, wait_for_all, wait_gone};
+use crate::watcher::Watcher;
 use crate::world::{OperatorSpec, TestEnv, TestOperator, World, quick_account};
 
 /// The pool of every test.
@@ -25,6 +27,7 @@ pub const UID_MARK: &str = "SANDBAR_UID";
 pub struct Scene {
     pub env: TestEnv,
     pub operator: TestOperator,
+    pub watcher: Watcher,
     pub pools: Api<SandboxPool>,
     pub sandboxes: Api<Sandbox>,
 }
@@ -42,9 +45,10 @@ impl Scene {
 
     pub async fn with(name: &str, account: impl Fn(String) -> AccountSettings, operator: OperatorSpec) -> Self {
         let env = World::get().await.test_with(name, account).await;
+        let watcher = env.watcher().await;
         let operator = env.operator(operator).await;
         let (pools, sandboxes) = (env.api(), env.api());
-        Self { env, operator, pools, sandboxes }
+        Self { env, operator, watcher, pools, sandboxes }
     }
 
     /// Makes the pool: [`pool`] with `patch` in it.
@@ -153,10 +157,12 @@ impl Scene {
         self.pools.delete(POOL, &DeleteParams::default()).await.expect("the pool can be deleted");
         wait_gone(&self.pools, POOL).await;
         assert_eq!(self.totals().await.existing, 0, "the pool was let go before its apps were gone");
+        self.watcher.verdict().await;
     }
 
     /// Deletes a Sandbox, as a user, and waits until it is gone.
     pub async fn delete(&self, name: &str) {
+        self.watcher.ends_by_word(name);
         let users: Api<Sandbox> = self.env.user_api();
         users.delete(name, &DeleteParams::default()).await.expect("it can be deleted");
         wait_gone(&self.sandboxes, name).await;
@@ -232,9 +238,11 @@ impl Scene {
     }
 
     /// What holds at any moment of any test: no Sandbox ever had two apps at
-    /// once (S1), and the account never more than `cap` (S5).
+    /// once (S1), the account never more than `cap` (S5), and the watcher saw
+    /// no invariant broken.
     pub async fn sound(&self, cap: u32) {
         sound(&self.ledger().await, &self.env.account, cap);
+        self.watcher.verdict().await;
     }
 
     /// Waits until something that is no object is so.

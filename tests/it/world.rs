@@ -43,6 +43,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 pub use crate::operator::{OperatorSpec, TestOperator};
+use crate::watcher::{Subject, Watcher};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbar");
@@ -220,8 +221,28 @@ impl TestEnv {
         }
         options.arguments.extend(spec.flags());
         options.environment.extend(spec.environment.iter().cloned());
+        if let Some(cloud) = &spec.cloud {
+            options.cloud_url.clone_from(cloud);
+        }
         options.log = self.dir.join(format!("{}.log", spec.name));
         options
+    }
+
+    /// A watcher of this namespace and account, with a client of its own.
+    pub async fn watcher(&self) -> Watcher {
+        self.watcher_of(&self.account).await
+    }
+
+    /// The same, judging the books of another account.
+    pub async fn watcher_of(&self, account: &str) -> Watcher {
+        let client = self.world.local.client().await.expect("a client of the watcher's own");
+        let subject = Subject {
+            namespace: self.namespace.clone(),
+            sim: self.sim.clone(),
+            account: account.to_owned(),
+            installation: self.installation(),
+        };
+        Watcher::start(client, subject).await
     }
 
     /// The installation id of this test's operators.

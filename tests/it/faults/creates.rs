@@ -97,6 +97,7 @@ async fn an_outage_of_reads_causes_no_create_and_no_delete_s3() {
     scene.listings(1).await;
     assert_eq!(wrote(&scene.calls(since).await), 0);
     scene.level(2).await;
+    scene.sound(2).await;
 }
 
 #[tokio::test]
@@ -114,6 +115,7 @@ async fn an_unclear_create_is_not_repeated_while_nothing_can_be_read_s3() {
     heal(&scene).await;
     scene.level(1).await;
     assert_eq!(scene.totals().await.made, 1);
+    scene.sound(1).await;
 }
 
 #[tokio::test]
@@ -202,6 +204,7 @@ async fn a_refused_spec_is_not_tried_again_until_it_is_edited() {
     scene.level(2).await;
     scene.pool_says("Degraded", "False", "AsExpected").await;
     assert_eq!(scene.totals().await.made, 2);
+    scene.sound(2).await;
 }
 
 /// When the first 429 came, and the first call after it. Calls that were on the way at that moment do not count.
@@ -227,6 +230,7 @@ async fn the_provider_gets_the_pause_that_it_asks_for_s12() {
     let pause = next.expect("a call after it").time.duration_since(refused.time);
     assert!(pause >= SignedDuration::from_millis(2900), "{pause:#} after a 429 that asked for 3 s");
     assert_eq!(scene.totals().await.made, 1);
+    scene.sound(1).await;
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ async fn a_missing_secret_is_named_and_heals_when_it_comes() {
     secrets.create(&Default::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
     scene.level(2).await;
     scene.pool_says("ProviderReachable", "True", "AsExpected").await;
+    scene.sound(4).await;
 }
 
 #[tokio::test]
@@ -76,6 +77,7 @@ async fn a_refused_token_is_told_and_a_new_one_heals_without_a_restart() {
     assert_eq!(scene.totals().await.made, 0);
     scene.env.set_credentials(&scene.env.token).await;
     scene.level(2).await;
+    scene.sound(4).await;
 }
 
 #[tokio::test]
@@ -100,6 +102,7 @@ async fn a_deleted_namespace_leaves_nothing_at_the_provider_s4() {
     scene.request("mine", json!({"ttl": "10m"})).await;
     scene.ready("mine").await;
     scene.claim_one("run-1", "10m").await;
+    scene.watcher.all_end_by_word();
     let namespaces: Api<Namespace> = Api::all(scene.env.client.clone());
     namespaces.delete(&scene.env.namespace, &Default::default()).await.unwrap();
     wait_gone(&namespaces, &scene.env.namespace).await;
@@ -119,6 +122,7 @@ async fn a_claim_of_a_deleting_pool_is_ended_when_a_person_says_so() {
     scene.pools.patch(POOL, &PatchParams::default(), &word).await.unwrap();
     wait_gone(&scene.pools, POOL).await;
     assert_eq!(scene.totals().await.existing, 0);
+    scene.sound(4).await;
 }
 
 #[tokio::test]
@@ -148,6 +152,7 @@ async fn a_restart_of_the_operator_with_a_missing_secret_keeps_the_finalizers_s4
     scene.env.set_credentials(&scene.env.token).await;
     wait_gone(&scene.pools, POOL).await;
     assert_eq!(scene.totals().await.existing, 0);
+    scene.sound(4).await;
 }
 
 #[tokio::test]

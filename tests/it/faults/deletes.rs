@@ -51,4 +51,5 @@ async fn an_outage_keeps_the_finalizers_s4() {
     scene.env.sim.clear_faults(&scene.env.account).await.unwrap();
     crate::wait::wait_gone(&scene.pools, crate::scene::POOL).await;
     assert_eq!(scene.totals().await.existing, 0);
+    scene.sound(1).await;
 }

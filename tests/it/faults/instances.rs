@@ -25,6 +25,7 @@ async fn a_redeployed_claimed_sandbox_says_that_its_files_are_lost() {
     let told = scene.shows(&name(&member), "FilesLost", |member| is(member, "FilesLost")).await;
     assert_eq!((told.metadata.uid.as_ref(), held(&told)), (member.metadata.uid.as_ref(), Some("run-1")));
     assert!(!told.is_deleting() && told.phase() == Phase::Claimed);
+    scene.sound(4).await;
 }
 
 #[tokio::test]
@@ -41,6 +42,7 @@ async fn a_redeployed_warm_sandbox_is_warm_again_only_when_it_answers() {
     assert_eq!(again.metadata.uid, member.metadata.uid, "the same member");
     assert!(!is(&again, "FilesLost"), "nobody had files there");
     assert_eq!(scene.totals().await.made, 1);
+    scene.sound(4).await;
 }
 
 #[tokio::test]
@@ -69,6 +71,7 @@ async fn a_request_whose_sandbox_is_lost_ends_with_the_reason() {
     let app = scene.app_of(&scene.sandboxes.get(&bound.name).await.unwrap()).await;
     scene.env.sim.vanish(&app.id).await.unwrap();
     scene.ended("mine", "InstanceLost").await;
+    scene.sound(4).await;
 }
 
 #[tokio::test]
@@ -97,6 +100,7 @@ async fn a_silent_agent_shows_and_comes_back() {
     assert!(is_not(&silent, "Ready") && held(&silent) == Some("run-1"));
     scene.env.sim.set_agent(&app.id, AgentState::Ok).await.unwrap();
     scene.shows(&name(&member), "AgentReady=True", |member| is(member, "AgentReady") && is(member, "Ready")).await;
+    scene.sound(4).await;
 }
 
 #[tokio::test]
@@ -131,4 +135,5 @@ async fn an_abandoned_instance_is_let_go_by_name_only() {
     let instance = still.instance().expect("an instance").name.clone();
     write(&instance).await;
     wait_gone(&scene.sandboxes, &name(&member)).await;
+    scene.sound(4).await;
 }

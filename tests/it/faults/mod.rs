@@ -2,9 +2,13 @@
 
 mod apiserver;
 mod budget;
+#[cfg(target_os = "linux")]
+mod clocks;
 mod creates;
 mod credentials;
 mod deletes;
 mod instances;
 mod leaders;
+mod neighbours;
+mod outages;
 mod restarts;
