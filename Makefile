@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench compare crds build controlplane toolchain
+.PHONY: help demo test crash check bench compare crds build controlplane toolchain
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -15,6 +15,8 @@ FEATURES ?= failpoints simulation
 TEST_THREADS ?= 4
 # Scripts that `make sim` runs; SANDBAR_SIM_SEED=n instead runs the one with this seed.
 SEEDS ?= 500
+# Lives that `make crash` plays side by side: they wait more than they compute.
+CRASH_JOBS ?= 8
 # Narrows `make test` down to what has this in its name.
 T ?=
 
@@ -47,6 +49,12 @@ sim: toolchain ## Simulate SEEDS=500 scripts of demand, faults and crashes (firs
 	@printf '\n== simulate\n' >&2
 	@SANDBAR_SIM_SEEDS=$(SEEDS) $(CARGO) test --profile sim --features '$(FEATURES)' --test sim every_script -- --nocapture \
 		| awk '{ print } / scripts, / { figures = $$0 } END { print figures }'
+
+crash: toolchain build controlplane ## Kill the operator at every call it makes, before and after (30 min)
+	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --test it --no-run)
+	@printf '\n== crash points (about 25 min)\n' >&2
+	@CRASH_JOBS=$(CRASH_JOBS) $(CARGO) test --quiet --features '$(FEATURES)' --test it -- --ignored crash::
+	@cat $(TARGET)/tmp/crash.txt
 
 check: toolchain ## Formatting, lints, generated files, links (first time 5 min)
 	$(call step,formatting,1 s,$(CARGO) fmt --check)
