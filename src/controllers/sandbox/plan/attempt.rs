@@ -22,6 +22,11 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         if draft.status.phase.is_none() {
             draft.phase(Phase::Pending, Reason::ProviderUnavailable);
         }
+        let ran = |instance: &InstanceStatus| instance.ready_at.is_some() && instance.failure.is_none();
+        if draft.status.instance.as_ref().is_some_and(ran) {
+            // A claim needs no provider, and shows.
+            running::ready_as_before(draft);
+        }
         return;
     }
     match draft.status.instance.clone() {

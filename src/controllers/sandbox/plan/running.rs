@@ -103,8 +103,8 @@ fn ready(draft: &mut Draft<'_>) {
     }
 }
 
-/// A new process has not probed yet: what stands stays, but a claim is noted.
-fn ready_as_before(draft: &mut Draft<'_>) {
+/// Nothing new is known, as before a new process has probed: what stands stays, but a claim is noted.
+pub(super) fn ready_as_before(draft: &mut Draft<'_>) {
     if draft.facts.sandbox.held_by().is_some() {
         draft.phase(Phase::Claimed, Reason::Claimed);
     }

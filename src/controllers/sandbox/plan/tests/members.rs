@@ -286,9 +286,13 @@ fn claimed_since(second: i64) -> Sandbox {
 }
 
 #[test]
-fn an_expired_claim_ends_even_if_the_provider_is_away_s7() {
-    let mut facts = facts(claimed_since(100), 700);
+fn a_claim_shows_and_ends_even_if_the_provider_is_away_s7() {
+    let mut sandbox = claimed_since(100);
+    sandbox.status.as_mut().expect("it has one").phase = Some(Phase::Warm);
+    let mut facts = facts(sandbox, 200);
     facts.provider = ProviderFact::Shut { reason: Reason::ProviderUnavailable, message: "down".into() };
+    assert_eq!(run(facts.clone()).status.phase, Some(Phase::Claimed));
+    facts.now = at(700);
     let plan = run(facts);
     assert_eq!(plan.effects.last(), Some(&Effect::DeleteSelf));
     assert_eq!((plan.status.reason.as_deref(), plan.status.ended_at), (Some("Expired"), Some(time(700))));
