@@ -117,7 +117,8 @@ async fn a_value_reaches_the_process_and_is_written_nowhere() {
     operator.log = log.path().to_owned();
     let operator = TestOperator::start(operator).await;
     let (pools, sandboxes) = (env.api(), env.api());
-    let scene = Scene { env, operator, pools, sandboxes };
+    let watcher = env.watcher().await;
+    let scene = Scene { env, operator, watcher, pools, sandboxes };
     let secrets: Api<Secret> = scene.env.api();
     put_secret(&secrets, "keys", json!({"api": VALUE})).await;
     scene.pool(json!({"warm": {"target": 1}, "env": env_from_secret()})).await;

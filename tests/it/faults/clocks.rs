@@ -84,9 +84,11 @@ async fn after_a_jump_of(seconds: i64, test: &str) {
     scene.books_show("its app gone", |totals| totals.existing == 2).await;
     assert_eq!(scene.totals().await.made, 3);
 
+    // Told as soon as there is something to look at the pool for.
     clock.set(0);
+    scene.scale(1).await;
     scene.pool_says("Degraded", "False", "AsExpected").await;
-    scene.level(2).await;
+    scene.level(1).await;
     assert_eq!(scene.totals().await.made, 3);
     scene.sound(3).await;
     scene.delete_pool().await;
