@@ -93,13 +93,14 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         None => Probes::new(poke_sandbox.clone(), timing.probe_timeout, timing.replace_unreachable)
             .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?,
     };
+    let follow_ups = FollowUps::standard(ticks.clone());
     let context = Arc::new(Context {
         accounts,
         inventory: Inventory::new(&installation, &timing),
-        events: Publisher::start(client.clone(), clock.clone(), &identity),
+        events: Publisher::start(client.clone(), clock.clone(), follow_ups.clone(), &identity),
         gate: Gate::new(ticks.clone()),
-        backoff: Backoff::new(ticks.clone()),
-        follow_ups: FollowUps::standard(ticks),
+        backoff: Backoff::new(ticks),
+        follow_ups,
         memory: Memory::default(),
         pool_memory: PoolMemory::default(),
         index: PoolIndex::default(),

@@ -1,10 +1,14 @@
 //! Kubernetes Events that a person can act on without reading logs.
 //!
-//! Telling never delays or fails a reconcile: Events go through a bounded
-//! queue to one writer, and what cannot be written is dropped. A state that
-//! lasts is told once and then at most every ten minutes, as a series.
+//! Telling never delays or fails a reconcile: Events wait for one writer, which
+//! takes its turn among the writes that can wait. None is dropped because many
+//! wait: the queue is no longer than what is remembered of the last ten minutes
+//! anyway. One is given up, and said so, when the API server refuses it or does
+//! not take it for ten minutes. A state that lasts is told once and then at
+//! most every ten minutes, as a series.
 
 use super::clock::ServerClock;
+use super::follow_ups::FollowUps;
 use crate::api::conditions::{Reason, truncate};
 use crate::failure::chain;
 use crate::telemetry::scrub::scrub;
@@ -24,8 +28,13 @@ const NOTE_BYTES: usize = 1024;
 const INSTANCE_BYTES: usize = 128;
 /// Leaves room for the suffix in an object name of 253.
 const NAME_BYTES: usize = 200;
-const QUEUE: usize = 256;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two tries to write one Event that the API server did not take.
+const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1_000 });
+/// For so long one is tried: in an outage this long the rest is told by states.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// Between two looks for what may be forgotten.
+const TIDY: Duration = Duration::from_secs(60);
 /// Repeats within this time of each other are one series, written no more
 /// often than this.
 const SERIES: Duration = Duration::from_secs(10 * 60);
@@ -53,7 +62,7 @@ impl EventKind {
 /// Writes Events about objects. Clones share queue and series.
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    queue: mpsc::Sender<(Key, Write)>,
+    queue: mpsc::UnboundedSender<(Key, Write)>,
     told: Arc<Mutex<Told>>,
     clock: ServerClock,
 }
@@ -86,11 +95,11 @@ enum Write {
 impl Publisher {
     /// Starts the writer as a task that ends with the last clone. `instance`
     /// says which process tells (the Lease identity).
-    pub fn start(client: Client, clock: ServerClock, instance: &str) -> Self {
-        let (queue, writes) = mpsc::channel(QUEUE);
+    pub fn start(client: Client, clock: ServerClock, follow_ups: FollowUps, instance: &str) -> Self {
+        let (queue, writes) = mpsc::unbounded_channel();
         let told = Arc::<Mutex<Told>>::default();
-        let writer =
-            Writer { client, clock: clock.clone(), instance: truncate(instance, INSTANCE_BYTES), told: told.clone() };
+        let instance = truncate(instance, INSTANCE_BYTES);
+        let writer = Writer { client, clock: clock.clone(), follow_ups, instance, told: told.clone() };
         tokio::spawn(writer.run(writes));
         Self { queue, told, clock }
     }
@@ -106,10 +115,8 @@ impl Publisher {
         if let Write::Create { .. } = write {
             key.log();
         }
-        if self.queue.try_send((key.clone(), write)).is_err() {
-            told.forget(&key);
-            tracing::warn!(reason = key.reason.as_str(), "an Event is dropped: too many are waiting");
-        }
+        // The writer goes only with the process.
+        let _ = self.queue.send((key, write));
     }
 }
 
@@ -144,6 +151,7 @@ impl About {
 struct Told {
     entries: HashMap<Key, Entry>,
     created: u64,
+    tidied: Duration,
 }
 
 #[derive(Debug)]
@@ -168,7 +176,10 @@ impl Told {
             entry.written = now;
             return Some(Write::Series { name: entry.name.clone(), count: entry.count });
         }
-        self.entries.retain(|_, entry| now.saturating_sub(entry.seen) < SERIES);
+        if now.saturating_sub(self.tidied) >= TIDY {
+            self.entries.retain(|_, entry| now.saturating_sub(entry.seen) < SERIES);
+            self.tidied = now;
+        }
         self.created += 1;
         let object = truncate(key.about.name.as_deref().unwrap_or("sandbar"), NAME_BYTES);
         let object = object.trim_end_matches(['.', '-']);
@@ -186,37 +197,60 @@ impl Told {
 struct Writer {
     client: Client,
     clock: ServerClock,
+    follow_ups: FollowUps,
     instance: String,
     told: Arc<Mutex<Told>>,
 }
 
 impl Writer {
-    async fn run(self, mut writes: mpsc::Receiver<(Key, Write)>) {
+    async fn run(self, mut writes: mpsc::UnboundedReceiver<(Key, Write)>) {
         while let Some((key, write)) = writes.recv().await {
-            let reason = key.reason.as_str();
-            let error = match tokio::time::timeout(WRITE_TIMEOUT, self.write(&key, write)).await {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => chain(&error),
-                Err(_) => format!("no answer within {WRITE_TIMEOUT:?}"),
-            };
-            tracing::warn!(reason, error, "an Event could not be written");
-            // Untold, so that a repeat tries again.
-            self.told.lock().unwrap_or_else(PoisonError::into_inner).forget(&key);
+            if let Err(error) = self.deliver(&key, &write).await {
+                tracing::warn!(reason = key.reason.as_str(), error, "an Event could not be written");
+                // Untold, so that a repeat tries again.
+                self.told.lock().unwrap_or_else(PoisonError::into_inner).forget(&key);
+            }
         }
     }
 
-    async fn write(&self, key: &Key, write: Write) -> kube::Result<()> {
+    /// Writes until the API server took it or refused it.
+    async fn deliver(&self, key: &Key, write: &Write) -> Result<(), String> {
+        let since = self.clock.ticks().now();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let turn = self.follow_ups.turn().await;
+            let answer = tokio::time::timeout(WRITE_TIMEOUT, self.write(key, write)).await;
+            drop(turn);
+            let error = match answer {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(kube::Error::Api(status))) if status.code == 409 && tries > 1 => return Ok(()),
+                Ok(Err(kube::Error::Api(status))) if (400..500).contains(&status.code) && status.code != 429 => {
+                    return Err(status.message.clone());
+                }
+                Ok(Err(error)) => chain(&error),
+                Err(_) => format!("no answer within {WRITE_TIMEOUT:?}"),
+            };
+            if self.clock.ticks().now().saturating_sub(since) >= PATIENCE {
+                return Err(error);
+            }
+            tracing::debug!(reason = key.reason.as_str(), error, "an Event is not taken; trying again");
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn write(&self, key: &Key, write: &Write) -> kube::Result<()> {
         // Events about objects without a namespace live in this one.
         let namespace = key.about.namespace.as_deref().unwrap_or("default");
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         match write {
             Write::Create { name } => {
-                api.create(&PostParams::default(), &self.event(key, namespace, name)).await?;
+                api.create(&PostParams::default(), &self.event(key, namespace, name.clone())).await?;
             }
             Write::Series { name, count } => {
-                let series = EventSeries { count, last_observed_time: MicroTime(self.clock.now()) };
+                let series = EventSeries { count: *count, last_observed_time: MicroTime(self.clock.now()) };
                 let patch = serde_json::json!({"series": series});
-                api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+                api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
             }
         }
         Ok(())

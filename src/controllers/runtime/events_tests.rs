@@ -37,7 +37,8 @@ fn server(status: StatusCode) -> (Client, mpsc::UnboundedReceiver<(Method, Strin
 fn publisher(status: StatusCode) -> (Publisher, Ticks, mpsc::UnboundedReceiver<(Method, String, Value)>) {
     let (client, writes) = server(status);
     let ticks = Ticks::manual();
-    (Publisher::start(client, ServerClock::new(ticks.clone()), "pod_1"), ticks, writes)
+    let (clock, follow_ups) = (ServerClock::new(ticks.clone()), FollowUps::standard(ticks.clone()));
+    (Publisher::start(client, clock, follow_ups, "pod_1"), ticks, writes)
 }
 
 async fn next(writes: &mut mpsc::UnboundedReceiver<(Method, String, Value)>) -> (Method, String, Value) {
@@ -123,15 +124,51 @@ async fn a_note_is_cut_at_a_character_and_shows_no_token() {
     assert!(note.starts_with("dop_v1_*** ä"), "{note}");
 }
 
-#[tokio::test]
-async fn a_full_queue_drops_events_and_never_waits() {
-    let service = tower::service_fn(async |_: Request<Body>| {
-        std::future::pending::<Result<Response<Body>, tower::BoxError>>().await
+/// Answers nothing before `open`; the first `failing` requests then get an error of the server.
+fn gated(failing: usize) -> (Publisher, Arc<tokio::sync::Semaphore>, mpsc::UnboundedReceiver<StatusCode>) {
+    let (open, (sender, answers)) = (Arc::new(tokio::sync::Semaphore::new(0)), mpsc::unbounded_channel());
+    let left = Arc::new(std::sync::atomic::AtomicUsize::new(failing));
+    let gate = Arc::clone(&open);
+    let service = tower::service_fn(move |_: Request<Body>| {
+        let (gate, left, sender) = (Arc::clone(&gate), Arc::clone(&left), sender.clone());
+        async move {
+            gate.acquire().await?.forget();
+            use std::sync::atomic::Ordering::SeqCst;
+            let fails = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+            let status = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::CREATED };
+            sender.send(status)?;
+            Ok::<_, tower::BoxError>(Response::builder().status(status).body(Full::<bytes::Bytes>::from("{}"))?)
+        }
     });
-    let clock = ServerClock::new(Ticks::manual());
-    let publisher = Publisher::start(Client::new(service, "default"), clock, "pod_1");
-    for n in 0..3 * QUEUE {
+    let ticks = Ticks::manual();
+    let (clock, follow_ups) = (ServerClock::new(ticks.clone()), FollowUps::standard(ticks));
+    (Publisher::start(Client::new(service, "default"), clock, follow_ups, "pod_1"), open, answers)
+}
+
+#[tokio::test]
+async fn a_slow_server_delays_events_and_none_is_dropped() {
+    const MANY: usize = 2_000;
+    let (publisher, open, mut answers) = gated(0);
+    for n in 0..MANY {
         publisher.publish(&about("a"), EventKind::Normal, Reason::WrongAccount, n.to_string());
     }
-    assert_eq!(publisher.told.lock().unwrap().entries.len(), QUEUE, "dropped ones count as untold");
+    assert_eq!(publisher.told.lock().unwrap().entries.len(), MANY);
+    open.add_permits(MANY);
+    for _ in 0..MANY {
+        tokio::time::timeout(BOUND, answers.recv()).await.expect("written within the bound").expect("written");
+    }
+}
+
+#[tokio::test]
+async fn an_event_outlives_an_outage_of_the_server() {
+    let (publisher, open, mut answers) = gated(3);
+    publisher.publish(&about("a"), EventKind::Normal, Reason::WrongAccount, "x");
+    open.add_permits(4);
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let answer = tokio::time::timeout(BOUND, answers.recv()).await.expect("within the bound");
+        seen.push(answer.expect("tried again").as_u16());
+    }
+    assert_eq!(seen, [503, 503, 503, 201]);
+    assert_eq!(publisher.told.lock().unwrap().entries.len(), 1, "it counts as told");
 }

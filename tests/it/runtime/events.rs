@@ -9,6 +9,7 @@ use kube::Resource;
 use sandbar::api::conditions::Reason;
 use sandbar::controllers::runtime::clock::ServerClock;
 use sandbar::controllers::runtime::events::{EventKind, Publisher};
+use sandbar::controllers::runtime::follow_ups::FollowUps;
 use sandbar::controllers::runtime::ticks::Ticks;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ async fn the_server_takes_the_longest_event_and_its_series() {
     let env = World::get().await.test("events").await;
     let ticks = Ticks::manual();
     let clock = ServerClock::new(ticks.clone());
-    let publisher = Publisher::start(operator(&env, &clock).await, clock, &"i".repeat(300));
+    let follow_ups = FollowUps::standard(ticks.clone());
+    let publisher = Publisher::start(operator(&env, &clock).await, clock, follow_ups, &"i".repeat(300));
     let secret = env.api::<Secret>().get("digitalocean").await.unwrap();
     let about: ObjectReference = secret.object_ref(&());
     let tell = || publisher.publish(&about, EventKind::Warning, Reason::WrongAccount, "ü".repeat(4000));
