@@ -5,6 +5,7 @@ pub mod conditions;
 mod crds;
 mod digest;
 mod env;
+mod lean;
 pub mod orphans;
 mod pool;
 pub mod rules;
@@ -16,6 +17,7 @@ mod template;
 pub use crds::{crds, manifest};
 pub use digest::{hash_share, short_hash};
 pub use env::{EnvSource, EnvVar, SecretKeyRef};
+pub use lean::{Lean, Parts, Undecodable};
 pub use pool::{
     Activation, Backoff, ClaimPolicy, CreatePolicy, FailureRecord, Limits, OnEmpty, SandboxPool, SandboxPoolSpec,
     SandboxPoolStatus, Warm,

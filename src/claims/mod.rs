@@ -32,16 +32,18 @@ pub use find::{FindError, Run};
 pub use id::{BadId, check_id, fresh_id};
 pub use release::{ObjectRole, ReleaseError, Released, ReleasedObject};
 pub use request::{RequestError, RequestWish};
-pub use take::{ClaimError, ClaimWish, Claimed};
+pub use take::{ClaimError, ClaimWish, Claimed, claim_patch};
 pub use wait::{Progress, WaitError};
 
-use crate::api::{Sandbox, SandboxPool};
+use crate::api::{Lean, Sandbox, SandboxPool};
 use kube::{Api, Client};
 
 /// The claims of one namespace. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Claims {
     sandboxes: Api<Sandbox>,
+    /// The same, for the one way that must be fast.
+    lean: Api<Lean<Sandbox>>,
     pools: Api<SandboxPool>,
     namespace: String,
 }
@@ -51,6 +53,7 @@ impl Claims {
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
             sandboxes: Api::namespaced(client.clone(), namespace),
+            lean: Api::namespaced(client.clone(), namespace),
             pools: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
         }

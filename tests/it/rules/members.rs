@@ -36,7 +36,7 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// What the admission policy says to everybody else. It speaks of changes too, but a rule always speaks first.
+/// What the admission policy says to everybody else. Changes are the rules' business.
 pub fn policy_rows() -> Vec<Row> {
     vec![bad(
         "V1",

@@ -3,8 +3,11 @@
 use crate::api::{
     AGENT_TOKEN_KEY, Claim, MEMBER_FINALIZER, ObjectUid, Sandbox, SandboxStatus, Span, agent_secret_name,
 };
+use crate::claims::claim_patch;
 use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
+use crate::controllers::runtime::status;
+use crate::controllers::sandbox::Guarded;
 use crate::telemetry::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
@@ -15,7 +18,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-fn sandboxes(context: &Context, sandbox: &Sandbox) -> Api<Sandbox> {
+fn sandboxes(context: &Context, sandbox: &Sandbox) -> Api<Guarded> {
     Api::namespaced(context.client.clone(), sandbox.metadata.namespace.as_deref().unwrap_or_default())
 }
 
@@ -31,9 +34,9 @@ fn uid(sandbox: &Sandbox) -> &str {
     sandbox.metadata.uid.as_deref().unwrap_or_default()
 }
 
-fn wrote(context: &Context, written: &Sandbox) {
-    if let Some(version) = &written.metadata.resource_version {
-        context.gate.wrote(uid(written), version);
+fn wrote(context: &Context, written: &impl Resource) {
+    if let (Some(uid), Some(version)) = (&written.meta().uid, &written.meta().resource_version) {
+        context.gate.wrote(uid, version);
     }
 }
 
@@ -46,15 +49,9 @@ pub(super) async fn write_status(
     if !context.lease.is_leader() {
         return Err(ApplyError::NotLeading);
     }
-    let mut next = sandbox.clone();
-    next.metadata.managed_fields = None;
-    next.status = Some(status);
-    let written = sandboxes(context, sandbox)
-        .replace_status(name(sandbox), &PostParams::default(), &next)
-        .await
-        .map_err(ApplyError::api("the status"))?;
-    wrote(context, &written);
-    Ok(Arc::new(written))
+    let written = status::replace(&context.client, sandbox, &status).await.map_err(ApplyError::api("the status"))?;
+    wrote(context, &*written);
+    Ok(written)
 }
 
 async fn patch_metadata(
@@ -69,7 +66,9 @@ async fn patch_metadata(
     match api.patch(name(current), &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(written) => {
             wrote(context, &written);
-            *current = Arc::new(written);
+            if let Ok(written) = written.0 {
+                *current = written;
+            }
             Ok(())
         }
         // Nothing is left to keep.
@@ -112,11 +111,7 @@ pub(super) async fn claim(
     resource_version: &str,
     claim: Claim,
 ) -> Result<(), ApplyError> {
-    let patch = json!({
-        // Garbage collection only ever reaches unclaimed members.
-        "metadata": {"uid": member.uid, "resourceVersion": resource_version, "ownerReferences": []},
-        "spec": {"claim": claim},
-    });
+    let patch = claim_patch(&member.uid, resource_version, &claim);
     match sandboxes(context, request).patch(&member.name, &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(written) => {
             wrote(context, &written);
