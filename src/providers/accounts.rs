@@ -7,14 +7,14 @@ pub use error::CredentialsError;
 
 use self::credentials::Secrets;
 use super::budget::Budget;
-use super::digitalocean::{DigitalOcean, Transport};
+use super::digitalocean::{self, DigitalOcean, Transport};
 use super::{Account, ErrorClass, Fence, Provider, ProviderError, Timing};
 use crate::api::ProviderSpec;
 use crate::telemetry::metrics::{Metrics, token_label};
 use crate::telemetry::secret::Secret;
 use crate::wall::Wall;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -60,7 +60,8 @@ pub struct Accounts {
 struct Inner {
     secrets: Secrets,
     endpoints: Endpoints,
-    detour: Option<Detour>,
+    /// The way that every token's calls take; the network from the first call on, if no other was given.
+    way: OnceLock<Detour>,
     timing: Timing,
     metrics: Option<Metrics>,
     fence: Fence,
@@ -123,7 +124,8 @@ impl Accounts {
     ) -> Self {
         let secrets = Secrets::new(client, timing.credentials_ttl);
         let tokens = Mutex::default();
-        Self { inner: Arc::new(Inner { secrets, endpoints, detour, timing: timing.clone(), metrics, fence, tokens }) }
+        let way = detour.map(OnceLock::from).unwrap_or_default();
+        Self { inner: Arc::new(Inner { secrets, endpoints, way, timing: timing.clone(), metrics, fence, tokens }) }
     }
 
     /// The account that a pool's credentials open. Reads the Secret at most
@@ -173,6 +175,14 @@ impl Accounts {
 }
 
 impl Inner {
+    fn way(&self) -> Result<Detour, ProviderError> {
+        if let Some(way) = self.way.get() {
+            return Ok(way.clone());
+        }
+        let network = Detour { transport: digitalocean::network(&self.timing)?, wall: Wall::real() };
+        Ok(self.way.get_or_init(|| network).clone())
+    }
+
     fn token(&self, value: Secret<String>) -> Arc<Token> {
         let now = Instant::now();
         let mut tokens = lock(&self.tokens);
@@ -203,12 +213,8 @@ impl Token {
         let url = &inner.endpoints.digitalocean_url;
         let asked = async {
             let (token, budget, timing) = (self.value.clone(), self.budget.clone(), &inner.timing);
-            let mut client = match &inner.detour {
-                None => DigitalOcean::new(url, token, budget, timing)?,
-                Some(Detour { transport, wall }) => {
-                    DigitalOcean::over((Arc::clone(transport), *wall), url, token, budget, timing)?
-                }
-            };
+            let Detour { transport, wall } = inner.way()?;
+            let mut client = DigitalOcean::over((transport, wall), url, token, budget, timing)?;
             client = client.with_fence(inner.fence.clone());
             if let Some(metrics) = &inner.metrics {
                 client = client.with_metrics(metrics.clone());

@@ -55,6 +55,14 @@ pub(super) struct Http {
     pub(super) fence: Fence,
 }
 
+/// The network. Roots and sessions of TLS are dear, and the same for every token: share it.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub fn network(timing: &Timing) -> Result<Arc<dyn Transport>, ProviderError> {
+    Ok(Arc::new(Network::new(timing.call_timeout).map_err(|error| invalid(error.to_string()))?))
+}
+
 impl Http {
     /// # Errors
     /// The address is none, or TLS cannot be set up.
@@ -64,8 +72,7 @@ impl Http {
         budget: Arc<Budget>,
         timing: &Timing,
     ) -> Result<Self, ProviderError> {
-        let network = Network::new(timing.call_timeout).map_err(|error| invalid(error.to_string()))?;
-        Self::over((Arc::new(network), Wall::real()), base, token, budget, timing)
+        Self::over((network(timing)?, Wall::real()), base, token, budget, timing)
     }
 
     /// By this way, at this time of day.

@@ -6,8 +6,7 @@
 //! shows now. Every app that lives throughout is then seen. The provider's own
 //! count is the second witness.
 
-use super::wire::App;
-use crate::providers::ProviderError;
+use crate::providers::{Instance, ProviderError};
 use std::collections::HashMap;
 
 /// Apps per page: larger answers are known to fail.
@@ -18,7 +17,8 @@ const PATIENCE: u32 = 4;
 /// One page as it was answered.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub apps: Vec<App>,
+    /// What is kept of each app, which is little; none of one without an id.
+    pub instances: Vec<Option<Instance>>,
     /// How many apps there are in all.
     pub total: usize,
 }
@@ -32,7 +32,7 @@ pub(super) trait Pages {
 /// Every app, and the number of calls that it took.
 #[derive(Debug)]
 pub(super) struct Complete {
-    pub apps: Vec<App>,
+    pub instances: Vec<Instance>,
     pub calls: u32,
 }
 
@@ -59,7 +59,7 @@ struct Looks {
 /// What was seen so far.
 #[derive(Default)]
 struct Seen {
-    apps: HashMap<String, App>,
+    instances: HashMap<String, Instance>,
     calls: u32,
     /// Smallest and largest count that any page told.
     totals: Option<(usize, usize)>,
@@ -73,17 +73,17 @@ impl Seen {
         let page = pages.page(number).await?;
         let (least, most) = self.totals.unwrap_or((page.total, page.total));
         self.totals = Some((least.min(page.total), most.max(page.total)));
-        let mut ids = Vec::with_capacity(page.apps.len());
-        for app in page.apps {
-            let id = app.id.clone().filter(|id| !id.is_empty()).ok_or(ListingError::Nameless)?;
-            ids.push(id.clone());
-            self.apps.insert(id, app);
+        let mut ids = Vec::with_capacity(page.instances.len());
+        for instance in page.instances {
+            let instance = instance.ok_or(ListingError::Nameless)?;
+            ids.push(instance.id.clone());
+            self.instances.insert(instance.id.clone(), instance);
         }
         Ok(Looks { ids, total: page.total })
     }
 
     fn finish(self) -> Result<Complete, ListingError> {
-        let seen = self.apps.len();
+        let seen = self.instances.len();
         let (least, most) = self.totals.unwrap_or_default();
         // Apps that lived throughout are at most the smallest count; when something came or went while
         // pages were read, what was seen may also hold some that did not.
@@ -91,7 +91,7 @@ impl Seen {
         if seen < least || (quiet && seen != least) {
             return Err(ListingError::Miscounted { seen, total: least });
         }
-        Ok(Complete { apps: self.apps.into_values().collect(), calls: self.calls })
+        Ok(Complete { instances: self.instances.into_values().collect(), calls: self.calls })
     }
 }
 

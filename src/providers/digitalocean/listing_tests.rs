@@ -1,4 +1,5 @@
 use super::*;
+use crate::providers::InstancePhase;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -57,22 +58,30 @@ impl Cloud {
     }
 }
 
-fn app(id: usize) -> App {
-    App { id: Some(id.to_string()), ..App::default() }
+fn instance(id: usize) -> Instance {
+    Instance {
+        id: id.to_string(),
+        name: String::new(),
+        marks: None,
+        phase: InstancePhase::Running,
+        deployment_id: None,
+        url: None,
+        created_at: None,
+    }
 }
 
 impl Pages for Cloud {
     async fn page(&self, number: usize) -> Result<Page, ProviderError> {
         *self.reads.borrow_mut() += 1;
         let apps = self.apps.borrow().clone();
-        let page = apps.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE).map(|id| app(*id)).collect();
+        let page = apps.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE).map(|id| Some(instance(*id))).collect();
         self.happen();
-        Ok(Page { apps: page, total: apps.len() + self.miscount })
+        Ok(Page { instances: page, total: apps.len() + self.miscount })
     }
 }
 
 fn ids(complete: &Complete) -> BTreeSet<usize> {
-    complete.apps.iter().map(|app| app.id.as_ref().expect("an id").parse().expect("a number")).collect()
+    complete.instances.iter().map(|instance| instance.id.parse().expect("a number")).collect()
 }
 
 #[test]
@@ -108,7 +117,7 @@ struct Nameless;
 
 impl Pages for Nameless {
     async fn page(&self, _: usize) -> Result<Page, ProviderError> {
-        Ok(Page { apps: vec![App::default()], total: 1 })
+        Ok(Page { instances: vec![None], total: 1 })
     }
 }
 

@@ -11,6 +11,7 @@ mod transport;
 mod verify;
 mod wire;
 
+pub use self::http::network;
 pub use self::transport::{Transport, TransportError};
 
 use self::catalog::Catalog;
@@ -119,7 +120,9 @@ impl Pages for DigitalOcean {
         let call = Call { kind: Kind::List, query: &query, ..Call::get("list", &["apps"]) };
         let answer: AppsAnswer = self.http.json(call).await?;
         let meta = answer.meta.ok_or_else(|| unknown("list", "the answer has no meta.total".to_owned()))?;
-        Ok(Page { apps: answer.apps, total: meta.total })
+        let now = self.http.wall.now();
+        let instances = answer.apps.into_iter().map(|app| mapping::instance(app, now)).collect();
+        Ok(Page { instances, total: meta.total })
     }
 }
 
@@ -137,9 +140,7 @@ impl Provider for DigitalOcean {
             other => unknown("list", other.to_string()),
         })?;
         self.verify(Kind::List).await?;
-        let now = self.http.wall.now();
-        let instances = complete.apps.into_iter().filter_map(|app| mapping::instance(app, now)).collect();
-        Ok(Listing { began, instances, pages: complete.calls + 1 })
+        Ok(Listing { began, instances: complete.instances, pages: complete.calls + 1 })
     }
 
     async fn get(&self, id: &str) -> Result<Instance, ProviderError> {

@@ -1,7 +1,7 @@
 //! The task that lists one account.
 
 use super::schedule::{Schedule, Urgency};
-use super::view::{AccountView, changes};
+use super::view::{AccountView, Previous, changes};
 use super::{News, Shared, lock, publish};
 use crate::api::hash_share;
 use crate::providers::{Account, Listing, Provider, ProviderError};
@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 #[derive(Clone, Default)]
 pub(super) struct Views {
     pub newest: Option<Arc<AccountView>>,
-    pub previous: Option<Arc<AccountView>>,
+    pub previous: Option<Arc<Previous>>,
 }
 
 /// One account's listings: what is known, and the task that learns it.
@@ -160,7 +160,7 @@ impl State {
         let previous_began = older.as_ref().map(|view| view.listing.began);
         let newer = Arc::new(AccountView::new(listing, previous_began, &self.installation));
         let changes = changes(older.as_deref(), &newer);
-        inner.views = Views { newest: Some(newer), previous: older };
+        inner.views = Views { newest: Some(newer), previous: older.map(|older| Arc::new(Previous::of(&older))) };
         (changes, turned)
     }
 }

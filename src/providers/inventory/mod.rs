@@ -99,10 +99,8 @@ impl Inventory {
     pub fn absent_since(&self, account: &Account, name: &str, after: Instant) -> bool {
         let Some(lister) = self.lister(account) else { return false };
         let views = lister.views();
-        let lacks = |view: &Option<Arc<AccountView>>| {
-            view.as_ref().is_some_and(|view| view.listing.began > after && view.by_name(name).is_none())
-        };
-        lacks(&views.newest) && lacks(&views.previous)
+        let newest = views.newest.is_some_and(|view| view.listing.began > after && view.by_name(name).is_none());
+        newest && views.previous.is_some_and(|view| view.began > after && !view.has(name))
     }
 
     /// Why the newest try to list failed; None if it did not.

@@ -1,7 +1,7 @@
 //! What an account contains, as the newest complete listing shows it.
 
 use crate::providers::{Instance, InstancePhase, Listing};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
 
 /// One complete listing, indexed.
@@ -55,6 +55,27 @@ impl AccountView {
 
     fn at<'a>(&'a self, indexes: Option<&'a Vec<usize>>) -> impl Iterator<Item = &'a Instance> {
         indexes.into_iter().flatten().map(|index| &self.listing.instances[*index])
+    }
+}
+
+/// What is kept of the complete listing before the newest: only what was not in it matters.
+#[derive(Debug)]
+pub struct Previous {
+    /// When it began.
+    pub began: Instant,
+    names: HashSet<Box<str>>,
+}
+
+impl Previous {
+    /// What is kept of this view.
+    pub fn of(view: &AccountView) -> Self {
+        let names = view.names.keys().map(|name| name.as_str().into()).collect();
+        Self { began: view.listing.began, names }
+    }
+
+    /// Whether it shows an instance of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 }
 
