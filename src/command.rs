@@ -28,12 +28,17 @@ enum Command {
     Claims(crate::claims::command::Command),
 }
 
+/// Nothing here computes much: more threads than this would only cost memory.
+const MOST_WORKERS: usize = 4;
+
 /// Runs one command to its end.
 ///
 /// # Errors
 /// Whatever the command could not do, with advice where there is some.
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(cores.min(MOST_WORKERS)).enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
             Command::Controller(args) => crate::controllers::command::run(args).await,

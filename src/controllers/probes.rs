@@ -23,6 +23,15 @@ pub struct Target {
     pub url: String,
     /// Between two questions.
     pub period: Duration,
+    /// The status says already that it answers: nobody waits for the first good answer.
+    pub settled: bool,
+}
+
+impl Target {
+    /// Whether the same agent is asked as often.
+    fn is_asked_as(&self, other: &Self) -> bool {
+        Self { settled: other.settled, ..self.clone() } == *other
+    }
 }
 
 /// Bad answers in a row, each a new fact worth a look, up to this many.
@@ -85,7 +94,7 @@ impl Probes {
     /// Asks this agent from now on, and gives its newest answer.
     pub fn want(&self, uid: &str, target: Target) -> Option<ProbeFact> {
         let mut entries = self.lock();
-        if let Some(entry) = entries.get(uid).filter(|entry| entry.target == target) {
+        if let Some(entry) = entries.get(uid).filter(|entry| entry.target.is_asked_as(&target)) {
             return fact(*entry.answer.lock().unwrap_or_else(PoisonError::into_inner));
         }
         // Another period of the same agent keeps what is known of it.
@@ -109,15 +118,15 @@ impl Probes {
     }
 
     async fn ask(self, target: Target, answer: Arc<Mutex<Option<Answer>>>) {
-        // Members made together are not asked together.
+        // Members made together are not asked together, nor all of them after a restart.
         let share = crate::api::hash_share(&format!("{}/{}", target.namespace, target.name));
         let known = answer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if known {
+        if known || target.settled {
             tokio::time::sleep(target.period.mul_f64(share)).await;
         }
         loop {
             let healthy = (self.well)(target.url.clone()).await;
-            if note(&answer, healthy, self.replace_after) {
+            if note(&answer, healthy, target.settled, self.replace_after) {
                 self.pokes.poke(&target.namespace, &target.name);
             }
             tokio::time::sleep(if healthy { target.period } else { target.period.min(AGAIN) }).await;
@@ -130,7 +139,7 @@ impl Probes {
 }
 
 /// Takes an answer down; true if it is worth a look.
-fn note(slot: &Mutex<Option<Answer>>, healthy: bool, replace_after: Duration) -> bool {
+fn note(slot: &Mutex<Option<Answer>>, healthy: bool, settled: bool, replace_after: Duration) -> bool {
     let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
     let before = *slot;
     let failures = if healthy { 0 } else { before.map_or(0, |answer| answer.failures).saturating_add(1) };
@@ -138,8 +147,11 @@ fn note(slot: &Mutex<Option<Answer>>, healthy: bool, replace_after: Duration) ->
     let failing_since = (!healthy).then(|| since.unwrap_or_else(Instant::now));
     *slot = Some(Answer { failures, failing_since });
     let overdue = failing_since.is_some_and(|since| since.elapsed() >= replace_after);
-    before.is_none_or(|before| before.failures != failures && (failures <= COUNT_TO || before.failures <= COUNT_TO))
-        || overdue
+    let news = match before {
+        Some(before) => before.failures != failures && (failures <= COUNT_TO || before.failures <= COUNT_TO),
+        None => !(healthy && settled),
+    };
+    news || overdue
 }
 
 fn fact(answer: Option<Answer>) -> Option<ProbeFact> {
@@ -159,17 +171,25 @@ mod tests {
     fn only_changed_answers_are_worth_a_look_s10() {
         let slot = Mutex::default();
         let long = Duration::from_secs(3600);
-        let looks: Vec<bool> =
-            [true, true, false, false, false, false, false, true, true].map(|answer| note(&slot, answer, long)).into();
+        let looks: Vec<bool> = [true, true, false, false, false, false, false, true, true]
+            .map(|answer| note(&slot, answer, false, long))
+            .into();
         assert_eq!(looks, [true, false, true, true, true, true, false, true, false]);
+    }
+
+    #[test]
+    fn what_the_status_says_already_is_no_news_after_a_restart_s10() {
+        let long = Duration::from_secs(3600);
+        assert!(!note(&Mutex::default(), true, true, long));
+        assert!(note(&Mutex::default(), false, true, long));
     }
 
     #[test]
     fn an_agent_that_stays_away_is_looked_at_when_it_is_to_be_replaced() {
         let slot = Mutex::default();
         for _ in 0..10 {
-            note(&slot, false, Duration::from_secs(3600));
+            note(&slot, false, false, Duration::from_secs(3600));
         }
-        assert!(note(&slot, false, Duration::ZERO));
+        assert!(note(&slot, false, false, Duration::ZERO));
     }
 }

@@ -52,7 +52,6 @@ pub async fn wire<K, P, S, F>(
     let noting = Arc::clone(&context);
     let stream = watcher(api, watcher::Config::default())
         .default_backoff()
-        .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
         .inspect_ok(move |event| note(&noting, event))
         .touched_objects();

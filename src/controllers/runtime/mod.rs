@@ -10,4 +10,5 @@ pub mod follow_ups;
 pub mod gate;
 pub mod lease;
 pub mod preflight;
+pub mod status;
 pub mod ticks;

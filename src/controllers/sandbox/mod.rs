@@ -14,10 +14,9 @@ pub use watch::{CONCURRENCY, note};
 use super::apply_error::ApplyError;
 use super::context::Context;
 use super::runtime::backoff::Backoff;
-use crate::api::Sandbox;
+use crate::api::{Lean, Sandbox};
 use crate::telemetry::metrics::ReconcileOutcome;
 use kube::ResourceExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,10 +24,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A Sandbox as the watch gives it: one that cannot be read still counts.
-pub type Guarded = DeserializeGuard<Sandbox>;
+pub type Guarded = Lean<Sandbox>;
 
 /// Without any event an object is looked at this often, as a net under the nets.
 const LOOK_ANYWAY: Duration = Duration::from_secs(300);
+/// Until the caches are filled.
+const FILL_PAUSE: Duration = Duration::from_millis(100);
 /// A view that does not show our own last write is not worth a plan.
 const STALE_PAUSE: Duration = Duration::from_millis(25);
 
@@ -54,7 +55,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
 /// One pass over one Sandbox; gives when to look again. Never fails: an error is a pause and a log line.
 pub async fn look(guarded: Arc<Guarded>, context: Arc<Context>) -> Duration {
     let sandbox = match &guarded.0 {
-        Ok(sandbox) => Arc::new(sandbox.clone()),
+        Ok(sandbox) => Arc::clone(sandbox),
         Err(undecodable) => {
             // It counts for its pool and for orphans; nothing can be decided about it.
             tracing::warn!(
@@ -68,7 +69,7 @@ pub async fn look(guarded: Arc<Guarded>, context: Arc<Context>) -> Duration {
     };
     // A pass over half a list would make what is there already, or let go what is not gone.
     if !context.filled.is_complete() {
-        return STALE_PAUSE;
+        return FILL_PAUSE;
     }
     let uid = sandbox.uid().unwrap_or_default();
     if context.gate.is_stale(&uid, sandbox.metadata.resource_version.as_deref().unwrap_or_default()) {

@@ -55,8 +55,7 @@ fn member_changed(context: &Context, namespace: &str, pool: &str, member: &Sandb
         }
         return;
     }
-    let siblings = context.index.sandboxes(&context.sandboxes, namespace, pool);
-    for request in readable(&siblings).filter(|sandbox| !sandbox.is_member()) {
+    for request in readable(&context.index.requests(&context.sandboxes, namespace, pool)) {
         let waits = request.status.as_ref().is_none_or(|status| status.claimed_at.is_none());
         if waits && request.phase() != Phase::Ended {
             context.poke_sandbox.poke(namespace, &request.name_any());

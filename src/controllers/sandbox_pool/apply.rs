@@ -6,13 +6,15 @@ mod secret;
 
 pub use secret::release_all_unused;
 
+use super::GuardedPool;
 use super::plan::{Effect, Plan};
 use crate::api::{POOL_FINALIZER, SandboxPool, SandboxPoolStatus, StartKind};
 use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
+use crate::controllers::runtime::status;
 use crate::telemetry::metrics::ClaimOutcome;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use std::sync::Arc;
@@ -70,11 +72,11 @@ async fn perform(context: &Context, current: &mut Arc<SandboxPool>, effect: Effe
     }
 }
 
-fn pools(context: &Context, pool: &SandboxPool) -> Api<SandboxPool> {
+fn pools(context: &Context, pool: &SandboxPool) -> Api<GuardedPool> {
     Api::namespaced(context.client.clone(), &pool.namespace().unwrap_or_default())
 }
 
-fn wrote(context: &Context, written: &SandboxPool) {
+fn wrote(context: &Context, written: &impl ResourceExt) {
     if let (Some(uid), Some(version)) = (written.uid(), written.resource_version()) {
         context.gate.wrote(&uid, &version);
     }
@@ -88,16 +90,10 @@ async fn write_status(
     if !context.lease.is_leader() {
         return Err(ApplyError::NotLeading);
     }
-    let mut next = pool.clone();
-    next.metadata.managed_fields = None;
-    next.status = Some(status);
-    let written = pools(context, pool)
-        .replace_status(&pool.name_any(), &PostParams::default(), &next)
-        .await
-        .map_err(ApplyError::api("the status"))?;
-    wrote(context, &written);
+    let written = status::replace(&context.client, pool, &status).await.map_err(ApplyError::api("the status"))?;
+    wrote(context, &*written);
     context.pool_memory.status_written(&pool.uid().unwrap_or_default());
-    Ok(Arc::new(written))
+    Ok(written)
 }
 
 async fn patch_finalizers(
@@ -113,7 +109,9 @@ async fn patch_finalizers(
     match answer {
         Ok(written) => {
             wrote(context, &written);
-            *current = Arc::new(written);
+            if let Ok(written) = written.0 {
+                *current = written;
+            }
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

@@ -12,11 +12,10 @@ pub use watch::{CONCURRENCY, note};
 
 use super::apply_error::ApplyError;
 use super::context::Context;
-use crate::api::{SandboxPool, SandboxPoolStatus};
+use crate::api::{Lean, SandboxPool, SandboxPoolStatus};
 use crate::providers::accounts::Connection;
 use crate::telemetry::metrics::{PoolCounts, ReconcileOutcome};
 use kube::ResourceExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,10 +23,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A pool as the watch gives it: one that cannot be read still counts.
-pub type GuardedPool = DeserializeGuard<SandboxPool>;
+pub type GuardedPool = Lean<SandboxPool>;
 
 /// Without any event a pool is looked at this often, as a net under the nets.
 const LOOK_ANYWAY: Duration = Duration::from_secs(300);
+/// Until the caches are filled.
+const FILL_PAUSE: Duration = Duration::from_millis(100);
 /// A view that does not show our own last write is not worth a plan.
 const STALE_PAUSE: Duration = Duration::from_millis(25);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +44,7 @@ pub async fn reconcile(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Resu
 /// One pass over one pool; gives when to look again. Never fails: an error is a pause and a log line.
 pub async fn look(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Duration {
     let pool = match &guarded.0 {
-        Ok(pool) => Arc::new(pool.clone()),
+        Ok(pool) => Arc::clone(pool),
         Err(undecodable) => {
             tracing::warn!(
                 namespace = undecodable.metadata.namespace,
@@ -56,7 +57,7 @@ pub async fn look(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Duration 
     };
     // A pass over half a list would make what is there already, or let go what is not gone.
     if !context.filled.is_complete() {
-        return STALE_PAUSE;
+        return FILL_PAUSE;
     }
     let uid = pool.uid().unwrap_or_default();
     if context.gate.is_stale(&uid, &pool.resource_version().unwrap_or_default()) {

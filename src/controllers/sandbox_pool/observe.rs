@@ -3,8 +3,13 @@
 mod refs;
 
 use super::facts::{Failure, Member, Observed};
+<<<<<<< HEAD
 use crate::api::conditions::{Reason, Type};
 use crate::api::{Phase, Sandbox, SandboxPool};
+=======
+use crate::api::conditions::Reason;
+use crate::api::{Phase, Sandbox, SandboxPool, SandboxStatus};
+>>>>>>> ae812c9 (wip)
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
 use crate::controllers::sandbox::Guarded;
@@ -93,7 +98,8 @@ fn binding(sandbox: &Sandbox) -> Option<&str> {
 
 fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
     let slot = sandbox.spec.slot?;
-    let status = sandbox.status.clone().unwrap_or_default();
+    let nothing = SandboxStatus::default();
+    let status = sandbox.status.as_ref().unwrap_or(&nothing);
     let instance = status.instance.as_ref();
     let uid = sandbox.uid()?;
     let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);

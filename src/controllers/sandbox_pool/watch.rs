@@ -28,7 +28,7 @@ pub fn note(context: &Context, event: &Event<GuardedPool>) {
 /// Requests that wait for this pool see it come, change, and go.
 fn wake_queue(context: &Context, pool: &GuardedPool) {
     let namespace = pool.namespace().unwrap_or_default();
-    let all = context.index.sandboxes(&context.sandboxes, &namespace, &pool.name_any());
+    let all = context.index.requests(&context.sandboxes, &namespace, &pool.name_any());
     for request in super::observe::waiting(&all) {
         context.poke_sandbox.poke(&namespace, &request);
     }

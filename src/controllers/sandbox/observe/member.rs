@@ -1,7 +1,7 @@
 //! A member: its credentials, what speaks for its instance, its agent, its request.
 
 use super::ObserveError;
-use crate::api::conditions::Reason;
+use crate::api::conditions::{Reason, Type, is_true};
 use crate::api::{InstanceStatus, Sandbox};
 use crate::controllers::context::Context;
 use crate::controllers::memory::Remembered;
@@ -219,7 +219,13 @@ fn ask_agent(context: &Context, sandbox: &Sandbox, evidence: &Evidence) -> Optio
     };
     let namespace = sandbox.metadata.namespace.clone().unwrap_or_default();
     let name = sandbox.metadata.name.clone().unwrap_or_default();
-    context.probes.want(uid, Target { namespace, name, url, period })
+    context.probes.want(uid, Target { namespace, name, url, period, settled: ready && answers(sandbox) })
+}
+
+/// Whether the status says that the agent answers.
+fn answers(sandbox: &Sandbox) -> bool {
+    let conditions = sandbox.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    is_true(conditions, Type::AgentReady) && is_true(conditions, Type::Ready)
 }
 
 /// The request that the claim was made for. Only the API server itself may say that it is gone,
@@ -236,7 +242,7 @@ async fn held_for(context: &Context, sandbox: &Sandbox) -> Result<RequestFact, O
                 .is_some_and(|bound| Some(&bound.uid) == sandbox.metadata.uid.as_ref())
     };
     let cached = context.sandboxes.get(&ObjectRef::new(&held.name).within(&namespace));
-    if cached.as_ref().and_then(|guarded| guarded.0.as_ref().ok()).is_some_and(here) {
+    if cached.as_ref().and_then(|guarded| guarded.0.as_deref().ok()).is_some_and(here) {
         return Ok(RequestFact::Exists);
     }
     let api: Api<Sandbox> = Api::namespaced(context.client.clone(), &namespace);

@@ -26,12 +26,12 @@ pub(super) async fn observe(context: &Context, sandbox: &Arc<Sandbox>) -> Result
 
 async fn pool(context: &Context, namespace: &str, name: &str, members: usize) -> Result<PoolFact, ObserveError> {
     let cached = context.pools.get(&ObjectRef::new(name).within(namespace));
-    let known = cached.as_ref().and_then(|guarded| guarded.0.as_ref().ok()).cloned();
+    let known = cached.as_ref().and_then(|guarded| guarded.0.as_ref().ok()).map(Arc::clone);
     let pool = match known {
         Some(pool) => Some(pool),
         None => {
             let api: Api<SandboxPool> = Api::namespaced(context.client.clone(), namespace);
-            api.get_opt(name).await.map_err(|source| ObserveError::Api { what: "the pool", source })?
+            api.get_opt(name).await.map_err(|source| ObserveError::Api { what: "the pool", source })?.map(Arc::new)
         }
     };
     Ok(pool.map_or(PoolFact::Missing, |pool| PoolFact::Present {
@@ -56,7 +56,7 @@ async fn bound(context: &Context, sandbox: &Sandbox, namespace: &str) -> Result<
     if let Some(member) = cached.as_ref().and_then(|guarded| guarded.0.as_ref().ok())
         && trusted(sandbox, member, bound)
     {
-        return Ok(BoundFact::Present { member: Arc::new(member.clone()), live: false });
+        return Ok(BoundFact::Present { member: Arc::clone(member), live: false });
     }
     let api: Api<Sandbox> = Api::namespaced(context.client.clone(), namespace);
     match api.get_opt(&bound.name).await {

@@ -5,12 +5,13 @@ use crate::api::{MEMBER_FINALIZER, POOL_LABEL, PoolRef, Sandbox, SandboxPool, Sa
 use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
+use crate::controllers::sandbox::Guarded;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use std::collections::BTreeMap;
 
-fn sandboxes(context: &Context, pool: &SandboxPool) -> Api<Sandbox> {
+fn sandboxes(context: &Context, pool: &SandboxPool) -> Api<Guarded> {
     Api::namespaced(context.client.clone(), &pool.namespace().unwrap_or_default())
 }
 
@@ -24,7 +25,7 @@ pub(super) async fn create(
     let name = format!("{}-{slot}", pool.name_any());
     let uid = pool.uid().unwrap_or_default();
     let api = sandboxes(context, pool);
-    match api.create(&PostParams::default(), &member(pool, &name, slot, template)).await {
+    match api.create(&PostParams::default(), &Guarded::from(member(pool, &name, slot, template))).await {
         Ok(_) => {
             context.pool_memory.made(&uid, slot, &name);
             Ok(())
@@ -38,18 +39,16 @@ pub(super) async fn create(
 async fn taken(
     context: &Context,
     pool: &SandboxPool,
-    api: &Api<Sandbox>,
+    api: &Api<Guarded>,
     name: &str,
     slot: i32,
 ) -> Result<(), ApplyError> {
-    let found = match api.get_opt(name).await {
-        Ok(found) => found,
+    let found = api.get_opt(name).await.map_err(ApplyError::api("the member that has the name"))?;
+    let ours = found.as_ref().is_none_or(|found| match &found.0 {
+        Ok(found) => found.spec.slot == Some(slot) && found.spec.pool_ref.name == pool.name_any(),
         // It cannot be read, so it cannot be told apart: it counts.
-        Err(kube::Error::SerdeError(_)) => return Err(ApplyError::Conflict { what: "the set of members" }),
-        Err(error) => return Err(ApplyError::api("the member that has the name")(error)),
-    };
-    let ours =
-        found.as_ref().is_none_or(|found| found.spec.slot == Some(slot) && found.spec.pool_ref.name == pool.name_any());
+        Err(_) => true,
+    });
     if ours {
         return Err(ApplyError::Conflict { what: "the set of members" });
     }
