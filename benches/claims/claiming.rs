@@ -145,6 +145,20 @@ pub async fn listed(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// The same claims while no operator runs: what of a claim's time is the API server's own.
+pub async fn server(bench: &Bench, table: &mut Table) -> Result<()> {
+    let (claims, maps) = (bench.claims(), bench.claimer_api::<ConfigMap>());
+    let (mut claimed, mut written) = (Vec::new(), Vec::new());
+    for (count, member) in bench.members(&name(2 * PART + 3)).await?.iter().enumerate() {
+        claimed.push(known(&claims, member).await?);
+        written.push(bare(&maps, "alone", count).await?);
+    }
+    let (claim, bare) = (p50(&mut claimed), p50(&mut written));
+    let figure = format!("{:.2} = {claim:.2} ms ÷ {bare:.2} ms", claim / bare);
+    table.figure(&format!("claim p50 ÷ bare PATCH p50 without operator ({} claims)", claimed.len()), figure);
+    Ok(())
+}
+
 /// Requests, one after the other.
 pub async fn requests(bench: &Bench, table: &mut Table) -> Result<()> {
     let (claims, pool) = (bench.claims(), name(2 * PART + 2));

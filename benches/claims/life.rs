@@ -26,13 +26,13 @@ pub async fn refill(bench: &Bench, table: &mut Table) -> Result<()> {
     let level = POOLS.len() * TARGET;
     bench.warm(level).await?;
     bench.quiet().await?;
-    let before = cpu(bench.operator())?;
+    let before = cpu(bench.operator()?)?;
     let all = POOLS.map(|pool| claim_all(bench, pool));
     futures::future::try_join_all(all).await?;
     bench.warm(level).await?;
     bench.quiet().await?;
     let claims = (POOLS.len() * CLAIMS) as f64;
-    let took = (cpu(bench.operator())? - before).as_secs_f64() * 1000.0;
+    let took = (cpu(bench.operator()?)? - before).as_secs_f64() * 1000.0;
     table.at_most(&format!("operator CPU per claim with refill ({claims} claims)"), 2.0, took / claims, " ms");
     end(bench, table).await
 }

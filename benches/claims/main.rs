@@ -26,9 +26,9 @@ fn main() -> Result<()> {
 async fn run() -> Result<()> {
     let began = std::time::Instant::now();
     let folder = tempfile::Builder::new().prefix("sandbar-bench-").tempdir()?;
-    let bench = Bench::start(folder.path()).await?;
+    let mut bench = Bench::start(folder.path()).await?;
     let mut table = Table::default();
-    let measured = measure(&bench, &mut table).await;
+    let measured = measure(&mut bench, &mut table).await;
     if measured.is_err() {
         eprintln!("the operator's last words:\n{}", bench.operator_log());
     }
@@ -37,11 +37,13 @@ async fn run() -> Result<()> {
     measured
 }
 
-async fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
+async fn measure(bench: &mut Bench, table: &mut Table) -> Result<()> {
     life::refill(bench, table).await?;
     scale::levels(bench, table).await?;
     claiming::one(bench, table).await?;
     claiming::ten(bench, table).await?;
     claiming::listed(bench, table).await?;
-    claiming::requests(bench, table).await
+    claiming::requests(bench, table).await?;
+    bench.stop_operator().await;
+    claiming::server(bench, table).await
 }

@@ -64,10 +64,18 @@ pub fn cpu(pid: i32) -> Result<Duration> {
 
 /// Resident memory of a process in MiB.
 pub fn resident(pid: i32) -> Result<f64> {
+    kilobytes(pid, "VmRSS:").map(|kib| kib / 1024.0)
+}
+
+/// The most memory that a process ever had resident, in MiB.
+pub fn peak(pid: i32) -> Result<f64> {
+    kilobytes(pid, "VmHWM:").map(|kib| kib / 1024.0)
+}
+
+fn kilobytes(pid: i32, line: &str) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib / 1024.0)
+    let found = status.lines().find_map(|text| text.strip_prefix(line)).ok_or(format!("no {line}"))?;
+    Ok(found.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// The middle of these times, in ms.

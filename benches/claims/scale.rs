@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use sandbar::cloudsim::admin::{Op, Summary};
 
-use crate::meter::{OBJECTS, Writes, cpu, resident};
+use crate::meter::{OBJECTS, Writes, cpu, peak, resident};
 use crate::table::Table;
 use crate::world::{Bench, Result};
 
 /// Pools in all, as many as [`crate::claiming`] needs. Each has an account of its own, whose token may make 200 calls
 /// in a minute.
-const POOLS: usize = 23;
+const POOLS: usize = 24;
 /// How long the silence is listened to.
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -35,10 +35,11 @@ pub async fn levels(bench: &Bench, table: &mut Table) -> Result<()> {
     let after = bench.quiet().await?;
     writes(table, &before, &after, took);
     silence(bench, table, after).await?;
-    table.at_most(&memory(2), 25.0, resident(bench.operator())?, " MiB");
+    table.at_most(&memory(2), 25.0, resident(bench.operator()?)?, " MiB");
     grow(bench, 2..10).await?;
     bench.quiet().await?;
-    table.figure(&memory(10), format!("{:.1} MiB", resident(bench.operator())?));
+    let (now, most) = (resident(bench.operator()?)?, peak(bench.operator()?)?);
+    table.figure(&memory(10), format!("{now:.1} MiB, {most:.1} at most until then"));
     grow(bench, 10..POOLS).await?;
     bench.quiet().await?;
     Ok(())
@@ -68,13 +69,13 @@ fn writes(table: &mut Table, before: &Writes, after: &Writes, seconds: f64) {
 }
 
 async fn silence(bench: &Bench, table: &mut Table, before: Writes) -> Result<()> {
-    let (calls, time) = (bench.sim.summary().await?, cpu(bench.operator())?);
+    let (calls, time) = (bench.sim.summary().await?, cpu(bench.operator()?)?);
     tokio::time::sleep(SILENCE).await;
     let (after, now) = (Writes::read(&bench.client).await?, bench.sim.summary().await?);
     let changes = |summary: &Summary| -> u64 {
         (0..2).flat_map(|pool| [Op::Create, Op::Delete].map(|op| summary.of(&name(pool), op))).sum()
     };
-    let share = (cpu(bench.operator())? - time).as_secs_f64() / SILENCE.as_secs_f64() * 100.0;
+    let share = (cpu(bench.operator()?)? - time).as_secs_f64() / SILENCE.as_secs_f64() * 100.0;
     let what = format!("level, {} warm, {} s: ", 2 * size(), SILENCE.as_secs());
     table.at_most(&format!("{what}API writes but the Lease"), 0.0, after.all_since(&before) as f64, "");
     table.at_most(&format!("{what}provider writes"), 0.0, (changes(&now) - changes(&calls)) as f64, "");

@@ -35,7 +35,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// A running world.
 pub struct Bench {
-    operator: Operator,
+    operator: Option<Operator>,
     world: LocalWorld,
     /// Looks on; its requests are not counted.
     pub client: Client,
@@ -58,23 +58,32 @@ impl Bench {
         let sent = Arc::new(AtomicU64::new(0));
         let claimer = counting(&world.kubeconfig(), Arc::clone(&sent)).await?;
         let (client, sim) = (world.client().await?, SimAdmin::new(world.cloud().url()));
-        Ok(Self { operator, world, client, claimer, sent, sim })
+        Ok(Self { operator: Some(operator), world, client, claimer, sent, sim })
     }
 
     /// Ends it.
     pub async fn stop(self) {
-        self.operator.stop().await;
+        if let Some(operator) = self.operator {
+            operator.stop().await;
+        }
         self.world.stop().await;
     }
 
+    /// Ends the operator alone: what is measured then is the API server's part.
+    pub async fn stop_operator(&mut self) {
+        if let Some(operator) = self.operator.take() {
+            operator.stop().await;
+        }
+    }
+
     /// The operator's process.
-    pub fn operator(&self) -> i32 {
-        self.operator.child().pid()
+    pub fn operator(&self) -> Result<i32> {
+        Ok(self.operator.as_ref().ok_or("the operator is stopped")?.child().pid())
     }
 
     /// The end of the operator's log.
     pub fn operator_log(&self) -> String {
-        self.operator.child().tail(20)
+        self.operator.as_ref().map(|operator| operator.child().tail(20)).unwrap_or_default()
     }
 
     /// Writes that the claimers' client sent until now.
