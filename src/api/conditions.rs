@@ -142,6 +142,10 @@ words! {
         Surplus,
         /// Older than `maxAge`.
         MaxAge,
+        /// Of an older template than the pool's.
+        Outdated,
+        /// Warm sandboxes of an older template are being replaced.
+        Updating,
         /// A slot's name is used by another object.
         SlotBlocked,
         /// The provider replaced the container.

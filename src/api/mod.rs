@@ -8,9 +8,11 @@ mod env;
 mod lean;
 pub mod orphans;
 mod pool;
+mod rollout;
 pub mod rules;
 mod sandbox;
 mod schema;
+mod sizing;
 mod span;
 mod template;
 
@@ -22,10 +24,12 @@ pub use pool::{
     Activation, Backoff, ClaimPolicy, CreatePolicy, FailureRecord, Limits, OnEmpty, SandboxPool, SandboxPoolSpec,
     SandboxPoolStatus, Warm,
 };
+pub use rollout::{Rollout, RolloutStrategy};
 pub use sandbox::{
-    AttemptFailure, Claim, ClaimFor, InstanceStatus, ObjectUid, Phase, PoolRef, Sandbox, SandboxSpec, SandboxStatus,
-    StartKind,
+    AttemptFailure, Claim, ClaimFor, InstanceStatus, ObjectUid, Phase, PoolRef, QueuePlace, Sandbox, SandboxSpec,
+    SandboxStatus, StartKind,
 };
+pub use sizing::{Counts, Demand, Sizing, SizingPolicy, SizingStatus};
 pub use span::{Span, SpanError};
 pub use template::{CredentialsRef, DigitalOceanProvider, Image, ProviderSpec, RegistryType, Template};
 
@@ -51,6 +55,9 @@ pub const ALLOWED_NAMESPACES_ANNOTATION: &str = "sandbar.dev/allowed-namespaces"
 /// Annotation on a member: lifts the finalizer although nobody can prove that
 /// the instance is gone. Its value must be the instance's name.
 pub const ABANDON_ANNOTATION: &str = "sandbar.dev/abandon-instance";
+/// Annotation on a deleting pool: lifts its finalizer although nobody can prove that nothing of it
+/// is left. Its value must be the account in the pool's status.
+pub const ABANDON_POOL_ANNOTATION: &str = "sandbar.dev/abandon-instances";
 /// Data key of the agent's token in a member's own Secret.
 pub const AGENT_TOKEN_KEY: &str = "token";
 

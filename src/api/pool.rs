@@ -1,6 +1,6 @@
 //! SandboxPool: a template, a warm level to hold, and limits.
 
-use super::{EnvVar, Image, ProviderSpec, Span, Template};
+use super::{Demand, EnvVar, Image, ProviderSpec, Rollout, Sizing, SizingStatus, Span, Template};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -29,6 +29,9 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Max", type_ = "integer", json_path = ".spec.limits.maxSandboxes"),
     printcolumn(name = "Available", type_ = "string", json_path = ".status.conditions[?(@.type=='Available')].status"),
     printcolumn(name = "Why", type_ = "string", json_path = ".status.conditions[?(@.type=='Available')].reason"),
+    printcolumn(name = "Desired", type_ = "integer", priority = 1, json_path = ".status.desiredWarm"),
+    printcolumn(name = "Hit rate", type_ = "number", priority = 1, json_path = ".status.sizing.hitRate"),
+    printcolumn(name = "Updated", type_ = "integer", priority = 1, json_path = ".status.updated"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +63,9 @@ pub struct SandboxPoolSpec {
     /// Limits of a claim.
     #[serde(default)]
     pub claims: ClaimPolicy,
+    /// How a changed template reaches the warm sandboxes.
+    #[serde(default)]
+    pub rollout: Rollout,
 }
 
 impl SandboxPoolSpec {
@@ -79,12 +85,18 @@ impl SandboxPoolSpec {
 }
 
 /// The warm level, and how fast it may change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Warm {
-    /// Ready, unclaimed sandboxes to hold.
+    /// Ready, unclaimed sandboxes to hold; with sizing HitRate the fewest.
     #[schemars(range(min = 0, max = 1000))]
     pub target: i32,
+    /// With sizing HitRate the most; absent = limits.maxSandboxes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub max: Option<i32>,
+    /// Whether the level is `target` or follows demand.
+    pub sizing: Sizing,
     /// Whether the level is held from the start or only while there is demand.
     pub activation: Activation,
     /// OnFirstClaim: without a claim for so long the level is zero again.
@@ -102,6 +114,8 @@ impl Default for Warm {
     fn default() -> Self {
         Self {
             target: 1,
+            max: None,
+            sizing: Sizing::default(),
             activation: Activation::Always,
             idle_timeout: Span::minutes(2),
             scale_down_delay: Span::seconds(60),
@@ -224,6 +238,8 @@ pub struct SandboxPoolStatus {
     pub observed_generation: Option<i64>,
     /// Ready and unclaimed.
     pub warm: i32,
+    /// Of the warm ones, those of the newest template.
+    pub updated: i32,
     /// On their way to warm.
     pub creating: i32,
     /// Claimed.
@@ -247,6 +263,12 @@ pub struct SandboxPoolStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000), inner(length(max = 8)))]
     pub counted_claims: Vec<String>,
+    /// Sizing HitRate: claims, counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demand: Option<Demand>,
+    /// Sizing HitRate: the level that demand asks for, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sizing: Option<SizingStatus>,
     /// When a surplus sandbox was last removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scale_down_time: Option<Time>,

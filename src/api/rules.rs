@@ -183,6 +183,56 @@ pub const RULES: &[Rule] = &[
         "self.registryType != 'DOCR' || !has(self.pullSecretRef)",
         "'P31: spec.image.pullSecretRef: Secret ' + self.pullSecretRef.name + ' is named, but DOCR images are pulled with the account\\'s own rights; remove it'",
     ),
+    pool(
+        "P20",
+        &["spec", "rollout"],
+        "self.strategy == 'Rolling' || !has(self.maxUnavailable)",
+        concat!(
+            "'P20: spec.rollout.maxUnavailable: ' + ",
+            number!("self.maxUnavailable"),
+            " + ' is for strategy Rolling; remove it, or set strategy: Rolling instead of ' + self.strategy"
+        ),
+    ),
+    pool(
+        "P21",
+        &["spec"],
+        "!has(self.rollout.maxUnavailable) || self.rollout.maxUnavailable > 0 || self.warm.target < self.limits.maxSandboxes",
+        concat!(
+            "'P21: spec.rollout.maxUnavailable: 0 needs a free slot for a stand-in, but spec.warm.target is spec.limits.maxSandboxes (' + ",
+            number!("self.limits.maxSandboxes"),
+            " + '); use at least 1, or raise the limit'"
+        ),
+    ),
+    pool(
+        "P22",
+        &["spec", "warm", "sizing"],
+        "(self.policy == 'HitRate') == has(self.hitRate)",
+        "'P22: spec.warm.sizing.hitRate: ' + (has(self.hitRate) ? 'is for policy HitRate; remove it, or set policy: HitRate instead of ' + self.policy : 'is not set; policy HitRate needs one, such as 0.99')",
+    ),
+    pool(
+        "P23",
+        &["spec", "warm"],
+        "!has(self.max) || self.sizing.policy == 'HitRate'",
+        concat!(
+            "'P23: spec.warm.max: ' + ",
+            number!("self.max"),
+            " + ' is for spec.warm.sizing.policy HitRate; remove it, or set that policy instead of ' + self.sizing.policy"
+        ),
+    ),
+    pool(
+        "P24",
+        &["spec"],
+        "!has(self.warm.max) || (self.warm.target <= self.warm.max && self.warm.max <= self.limits.maxSandboxes)",
+        concat!(
+            "'P24: spec.warm.max: ' + ",
+            number!("self.warm.max"),
+            " + ' must lie between spec.warm.target (' + ",
+            number!("self.warm.target"),
+            " + ') and spec.limits.maxSandboxes (' + ",
+            number!("self.limits.maxSandboxes"),
+            " + ')'"
+        ),
+    ),
     sandbox(
         "B1",
         &["spec"],

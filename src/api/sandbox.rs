@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Holder", type_ = "string", json_path = ".spec.claim.holder"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
+    printcolumn(name = "Queue", type_ = "integer", priority = 1, json_path = ".status.queue.position"),
     printcolumn(name = "URL", type_ = "string", priority = 1, json_path = ".status.url"),
     printcolumn(name = "Instance", type_ = "string", priority = 1, json_path = ".status.instance.name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -138,6 +139,9 @@ pub struct SandboxStatus {
     /// Requests: the member that is being claimed, or is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<ObjectUid>,
+    /// Requests: the place in the queue while it waits for a sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueuePlace>,
     /// When the claim was first seen, on the API server's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed_at: Option<Time>,
@@ -162,6 +166,17 @@ pub struct SandboxStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// A place in a queue. Written at most every 15 s, since everybody's moves at once; who needs it
+/// sooner counts the requests that were made before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuePlace {
+    /// 1 = the next one.
+    pub position: i32,
+    /// When that was so.
+    pub time: Time,
 }
 
 /// One attempt to have an instance: written before the create call (S2).

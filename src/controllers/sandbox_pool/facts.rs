@@ -27,6 +27,8 @@ pub struct Observed {
     pub blocked_slots: BTreeSet<i32>,
     /// When the requests that wait for a member were made.
     pub queue: Vec<Timestamp>,
+    /// Requests that ended lately without a sandbox: demand that was not served.
+    pub lost: Vec<Lost>,
     /// Whether the provider can be asked.
     pub provider: ProviderFact,
     /// Whether the Secrets, the size and the region that the spec names are there.
@@ -53,6 +55,15 @@ pub enum RefsFact {
     },
     /// Not all of it: a member made now would get no instance.
     Unresolved(Unresolved),
+}
+
+/// A request that ended without a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Its UID.
+    pub uid: String,
+    /// When it was made.
+    pub asked: Timestamp,
 }
 
 /// One member, as far as its pool is concerned.
@@ -82,6 +93,8 @@ pub struct Member {
     pub requested_at: Option<Timestamp>,
     /// When its claim was noted.
     pub claimed_at: Option<Timestamp>,
+    /// When the request for which it was claimed was made; none for a direct claim.
+    pub asked_at: Option<Timestamp>,
     /// When its claim ends.
     pub expires_at: Option<Timestamp>,
     /// Whether the claimer got it warm.
@@ -90,6 +103,8 @@ pub struct Member {
     pub generation: i64,
     /// It has no ready instance and waits for what its template names.
     pub lacks_refs: bool,
+    /// It is what a member made now would be.
+    pub updated: bool,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
 }

@@ -6,6 +6,7 @@ pub mod facts;
 pub mod memory;
 pub mod observe;
 pub mod plan;
+mod sizing;
 mod watch;
 
 pub use watch::{CONCURRENCY, note};

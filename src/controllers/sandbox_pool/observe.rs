@@ -2,14 +2,9 @@
 
 mod refs;
 
-use super::facts::{Failure, Member, Observed};
-<<<<<<< HEAD
+use super::facts::{Failure, Lost, Member, Observed};
 use crate::api::conditions::{Reason, Type};
-use crate::api::{Phase, Sandbox, SandboxPool};
-=======
-use crate::api::conditions::Reason;
-use crate::api::{Phase, Sandbox, SandboxPool, SandboxStatus};
->>>>>>> ae812c9 (wip)
+use crate::api::{Phase, Sandbox, SandboxPool, SandboxStatus, Template};
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
 use crate::controllers::sandbox::Guarded;
@@ -21,7 +16,7 @@ use crate::providers::inventory::Urgency;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Observes one pool, and gives the way to its provider where it is open. Reads caches and the
@@ -32,7 +27,9 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
     let (provider, connection) = connect(context, pool, &namespace).await;
     let all = context.index.sandboxes(&context.sandboxes, &namespace, &name);
     let bound: HashSet<&str> = readable(&all).filter_map(binding).collect();
-    let members: Vec<Member> = readable(&all).filter_map(|sandbox| member(sandbox, &bound)).collect();
+    let template = pool.spec.template(&uid, pool.metadata.generation.unwrap_or_default());
+    let mut members: Vec<Member> = readable(&all).filter_map(|sandbox| member(sandbox, &bound, &template)).collect();
+    tell_asked(&mut members, readable(&all));
     let unreadable: Vec<&Arc<Guarded>> = all.iter().filter(|guarded| guarded.0.is_err()).collect();
     let seen: HashSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
     let mut hidden_slots = context.pool_memory.unseen(&uid, &seen);
@@ -48,6 +45,7 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
     let observed = Observed {
         now: context.clock.now(),
         queue: queue(readable(&all)).iter().filter_map(|request| made(request)).collect(),
+        lost: lost(readable(&all), context.clock.now()),
         blocked_slots: blocked(context, pool, &namespace, &members, &hidden_slots),
         undecodable: unreadable.len(),
         status_written_ago: context.pool_memory.status_written_ago(&uid),
@@ -96,7 +94,44 @@ fn binding(sandbox: &Sandbox) -> Option<&str> {
     sandbox.status.as_ref().filter(|_| live)?.bound_to.as_ref().map(|bound| bound.uid.as_str())
 }
 
-fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
+/// Ended requests older than this say nothing about the demand of today.
+const LOST_LATELY: jiff::SignedDuration = jiff::SignedDuration::from_hours(2);
+
+/// Requests that ended without a sandbox because none was there.
+fn lost<'all>(all: impl Iterator<Item = &'all Sandbox>, now: jiff::Timestamp) -> Vec<Lost> {
+    let unserved = [Reason::WaitTimeout, Reason::NoneWarm].map(Reason::as_str);
+    all.filter(|sandbox| !sandbox.is_member() && sandbox.phase() == Phase::Ended)
+        .filter_map(|request| {
+            let status = request.status.as_ref()?;
+            let lately = now.duration_since(status.ended_at.as_ref()?.0) < LOST_LATELY;
+            let unserved = status.reason.as_deref().is_some_and(|reason| unserved.contains(&reason));
+            (lately && unserved && status.claimed_at.is_none()).then_some(())?;
+            Some(Lost { uid: request.uid()?, asked: made(request)? })
+        })
+        .collect()
+}
+
+/// Notes when the requests were made that hold these members.
+fn tell_asked<'all>(members: &mut [Member], all: impl Iterator<Item = &'all Sandbox> + Clone) {
+    let requests = all.filter(|sandbox| !sandbox.is_member());
+    let asked: HashMap<&str, jiff::Timestamp> = requests
+        .filter_map(|request| Some((request.status.as_ref()?.bound_to.as_ref()?.uid.as_str(), made(request)?)))
+        .collect();
+    for member in members {
+        member.asked_at = asked.get(member.uid.as_str()).copied().filter(|_| member.claimed);
+    }
+}
+
+/// A member made of a newer pool than this view shows is up to date, whatever the view says.
+fn is_updated(sandbox: &Sandbox, template: &Template) -> bool {
+    sandbox
+        .spec
+        .template
+        .as_ref()
+        .is_some_and(|has| has.pool_generation > template.pool_generation || has.is_like(template))
+}
+
+fn member(sandbox: &Sandbox, bound: &HashSet<&str>, template: &Template) -> Option<Member> {
     let slot = sandbox.spec.slot?;
     let nothing = SandboxStatus::default();
     let status = sandbox.status.as_ref().unwrap_or(&nothing);
@@ -130,9 +165,11 @@ fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
         ready_at,
         requested_at: instance.map(|instance| instance.requested_at.0),
         claimed_at: time(&status.claimed_at),
+        asked_at: None,
         expires_at: time(&status.expires_at),
         start_kind: status.start_kind,
         generation: sandbox.spec.template.as_ref().map(|template| template.pool_generation).unwrap_or_default(),
+        updated: is_updated(sandbox, template),
         failure,
     })
 }

@@ -5,6 +5,9 @@ mod drain;
 mod failures;
 mod level;
 mod refs;
+mod replace;
+mod rollout;
+mod sizing;
 mod status;
 
 #[cfg(test)]
@@ -145,6 +148,7 @@ impl<'facts> Draft<'facts> {
         let facts = self.facts;
         let short = |uid: &str| uid.chars().take(8).collect::<String>();
         self.status.counted_claims.retain(|counted| facts.members.iter().any(|member| short(&member.uid) == *counted));
+        let mut fresh = Vec::new();
         for member in facts.members.iter().filter(|member| member.claimed) {
             let (Some(claimed_at), Some(kind)) = (member.claimed_at, member.start_kind) else { continue };
             if self.status.counted_claims.contains(&short(&member.uid)) {
@@ -164,7 +168,9 @@ impl<'facts> Draft<'facts> {
             }
             self.status.counted_claims.push(short(&member.uid));
             self.effects.push(Effect::CountClaim { kind, waited });
+            fresh.push(member);
         }
+        sizing::record(self, &fresh);
         let newest =
             facts.members.iter().filter_map(|member| member.claimed_at).chain(facts.queue.iter().copied()).max();
         let known = self.status.last_claim_time.as_ref().map(|time| time.0);

@@ -155,3 +155,25 @@ async fn many_requests_get_each_one_member_s6() {
     assert_eq!((totals.made, totals.existing), (8, 8), "six claimed and two warm, and no app beside them");
     scene.sound(8).await;
 }
+
+#[tokio::test]
+async fn a_waiting_request_knows_its_place() {
+    let scene = Scene::start("place").await;
+    scene.pool(json!({"warm": {"target": 1}, "limits": {"maxSandboxes": 1}})).await;
+    scene.level(1).await;
+    scene.claim_one("run", "1h").await;
+    for (position, request) in (1..).zip(["a", "b", "c"]) {
+        scene.request(request, json!({})).await;
+        let place = |waiting: &Sandbox| Some(waiting.status.as_ref()?.queue.as_ref()?.position);
+        scene.shows(request, &format!("place {position}"), |waiting| place(waiting) == Some(position)).await;
+    }
+    scene.delete(&format!("{POOL}-0")).await;
+    let served = scene.ready("a").await;
+    assert_eq!(served.status.and_then(|status| status.queue), None);
+    scene
+        .shows("b", "moves up", |waiting| {
+            waiting.status.as_ref().and_then(|status| status.queue.as_ref()).is_some_and(|queue| queue.position == 1)
+        })
+        .await;
+    scene.sound(1).await;
+}

@@ -5,7 +5,7 @@ use sandbar::cloudsim::admin::AgentState;
 use serde_json::json;
 
 use crate::scene::{POOL, Scene, UID_MARK, held, is, is_not, name};
-use crate::wait::{eventually, wait_gone};
+use crate::wait::{eventually, wait_for_all, wait_gone};
 use crate::world::{OperatorSpec, quick_account};
 
 async fn warm_one(name: &str) -> (Scene, Sandbox) {
@@ -135,5 +135,32 @@ async fn an_abandoned_instance_is_let_go_by_name_only() {
     let instance = still.instance().expect("an instance").name.clone();
     write(&instance).await;
     wait_gone(&scene.sandboxes, &name(&member)).await;
+
+    // Nor can the pool prove that nothing of it is left: the same word, by its account.
+    let pool = scene.pool_says("Terminating", "True", "ProvingEmpty").await;
+    let account = pool.status.and_then(|status| status.account).expect("an account");
+    let write = async |word: &str| {
+        let patch = json!({"metadata": {"annotations": {"sandbar.dev/abandon-instances": word}}});
+        scene.pools.patch(POOL, &Default::default(), &kube::api::Patch::Merge(patch)).await.expect("annotated")
+    };
+    write("true").await;
+    scene
+        .pool_shows("the slip is named", |status| {
+            status.conditions.iter().any(|condition| condition.message.contains("says \"true\", but the account is"))
+        })
+        .await;
+    write(&account).await;
+    wait_gone(&scene.pools, POOL).await;
+    let events: kube::Api<k8s_openapi::api::events::v1::Event> = scene.env.api();
+    wait_for_all(&events, "both are audited", |events| {
+        let told = |kind: &str| {
+            events.iter().any(|event| {
+                let about = event.regarding.as_ref().and_then(|about| about.kind.as_deref());
+                event.reason.as_deref() == Some("Abandoned") && about == Some(kind)
+            })
+        };
+        told("Sandbox") && told("SandboxPool")
+    })
+    .await;
     scene.sound(4).await;
 }

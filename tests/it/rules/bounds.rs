@@ -20,6 +20,11 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"high\" is invalid: [spec.warm.target: Invalid value: 1001: spec.warm.target in body should be less than or equal to 1000, spec: Invalid value: P8: spec.warm.target: 1001 is more than spec.limits.maxSandboxes (5); lower the one or raise the other]",
         ),
         bad(
+            "hitRate maximum",
+            pool("sure", &json!({"warm": {"sizing": {"policy": "HitRate", "hitRate": 1.0}}})),
+            "SandboxPool.sandbar.dev \"sure\" is invalid: spec.warm.sizing.hitRate: Invalid value: 1: spec.warm.sizing.hitRate in body should be less than or equal to 0.999",
+        ),
+        bad(
             "maxSandboxes minimum",
             pool("none", &json!({"limits": {"maxSandboxes": 0}, "warm": {"target": 0}})),
             "SandboxPool.sandbar.dev \"none\" is invalid: spec.limits.maxSandboxes: Invalid value: 0: spec.limits.maxSandboxes in body should be greater than or equal to 1",

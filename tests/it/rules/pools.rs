@@ -132,5 +132,35 @@ pub fn rows() -> Vec<Row> {
             ),
             "SandboxPool.sandbar.dev \"p31\" is invalid: spec.image: Invalid value: P31: spec.image.pullSecretRef: Secret ghcr is named, but DOCR images are pulled with the account's own rights; remove it",
         ),
+        bad(
+            "P20",
+            pool("p20", &json!({"rollout": {"strategy": "Recreate", "maxUnavailable": 2}})),
+            "SandboxPool.sandbar.dev \"p20\" is invalid: spec.rollout: Invalid value: P20: spec.rollout.maxUnavailable: 2 is for strategy Rolling; remove it, or set strategy: Rolling instead of Recreate",
+        ),
+        bad(
+            "P21",
+            pool("p21", &json!({"warm": {"target": 5}, "rollout": {"strategy": "Rolling", "maxUnavailable": 0}})),
+            "SandboxPool.sandbar.dev \"p21\" is invalid: spec: Invalid value: P21: spec.rollout.maxUnavailable: 0 needs a free slot for a stand-in, but spec.warm.target is spec.limits.maxSandboxes (5); use at least 1, or raise the limit",
+        ),
+        bad(
+            "P22",
+            pool("p22", &json!({"warm": {"sizing": {"policy": "HitRate"}}})),
+            "SandboxPool.sandbar.dev \"p22\" is invalid: spec.warm.sizing: Invalid value: P22: spec.warm.sizing.hitRate: is not set; policy HitRate needs one, such as 0.99",
+        ),
+        bad(
+            "P22",
+            pool("p22", &json!({"warm": {"sizing": {"hitRate": 0.9}}})),
+            "SandboxPool.sandbar.dev \"p22\" is invalid: spec.warm.sizing: Invalid value: P22: spec.warm.sizing.hitRate: is for policy HitRate; remove it, or set policy: HitRate instead of Fixed",
+        ),
+        bad(
+            "P23",
+            pool("p23", &json!({"warm": {"max": 4}})),
+            "SandboxPool.sandbar.dev \"p23\" is invalid: spec.warm: Invalid value: P23: spec.warm.max: 4 is for spec.warm.sizing.policy HitRate; remove it, or set that policy instead of Fixed",
+        ),
+        bad(
+            "P24",
+            pool("p24", &json!({"warm": {"max": 6, "sizing": {"policy": "HitRate", "hitRate": 0.99}}})),
+            "SandboxPool.sandbar.dev \"p24\" is invalid: spec: Invalid value: P24: spec.warm.max: 6 must lie between spec.warm.target (2) and spec.limits.maxSandboxes (5)",
+        ),
     ]
 }

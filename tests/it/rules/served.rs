@@ -41,11 +41,13 @@ async fn the_smallest_pool_gets_every_default() {
         "provider": {"digitalOcean": {"size": "apps-s-1vcpu-1gb"}},
         "warm": {
             "target": 2, "activation": "Always", "idleTimeout": "2m", "scaleDownDelay": "1m", "cooldownAfterClaim": "2m",
+            "sizing": {"policy": "Fixed"},
         },
         "limits": {"maxSandboxes": 5, "maxConcurrentCreates": 2},
         "onEmpty": "Create",
         "create": {"deadline": "10m", "maxAttempts": 3, "backoff": {"initial": "10s", "max": "10m"}},
         "claims": {"defaultTTL": "30m", "maxTTL": "24h", "waitTimeout": "5m"},
+        "rollout": {"strategy": "OnReplenish"},
     });
     merge(&mut expected, &defaults);
     assert_eq!(stored["spec"], expected);
@@ -54,7 +56,9 @@ async fn the_smallest_pool_gets_every_default() {
 #[tokio::test]
 async fn the_other_examples_are_taken_too() {
     let env = World::get().await.test("served-examples").await;
-    for name in ["pool-service-image.yaml", "pool-private.yaml", "request.yaml"] {
+    let names =
+        ["pool-hit-rate.yaml", "pool-private.yaml", "pool-rolling.yaml", "pool-service-image.yaml", "request.yaml"];
+    for name in names {
         store(&env, &env.client, &example(name)).await;
     }
 }
@@ -124,7 +128,7 @@ async fn kubectl_shows_what_a_person_acts_on_under_short_names_and_a_category() 
         "{shown}"
     );
     let wide = kubectl(&env, &["get", "sbx", "-o", "wide"]).await;
-    assert_eq!(columns(&wide, 0), "NAME POOL PHASE CLAIM HOLDER EXPIRES REASON URL INSTANCE AGE");
+    assert_eq!(columns(&wide, 0), "NAME POOL PHASE CLAIM HOLDER EXPIRES REASON QUEUE URL INSTANCE AGE");
 
     let all = kubectl(&env, &["get", "sandbar", "-o", "name"]).await;
     let mut all: Vec<_> = all.lines().collect();

@@ -2,7 +2,7 @@
 
 use super::{Effect, Plan};
 use crate::api::conditions::{self, Reason, Type, Wanted};
-use crate::api::{Claim, ClaimFor, ObjectUid, OnEmpty, Phase, Sandbox, SandboxStatus, Span};
+use crate::api::{Claim, ClaimFor, ObjectUid, OnEmpty, Phase, QueuePlace, Sandbox, SandboxStatus, Span};
 use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts, candidate};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,6 +12,8 @@ use std::time::Duration;
 const WAIT_FOR_POOL: Span = Span::minutes(5);
 /// How often a waiting request looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// A place in the queue is told no more often: it moves with everybody's.
+const TELL_PLACE: Span = Span::seconds(15);
 
 struct Draft<'facts> {
     facts: &'facts RequestFacts,
@@ -108,9 +110,24 @@ impl Draft<'_> {
                 .finish_with(if reason == Reason::PoolNotFound { reason } else { Reason::WaitTimeout }, message);
         }
         self.phase(Phase::Pending, reason);
+        self.tell_place();
         self.wanted.push(Wanted::new(Type::Ready, false, reason, message));
         let left = limit.signed().checked_sub(self.waited()).and_then(|left| Duration::try_from(left).ok());
         self.again(left.unwrap_or_default().min(LOOK_AGAIN).max(Duration::from_millis(50)));
+    }
+
+    fn tell_place(&mut self) {
+        let position = i32::try_from(self.facts.ahead + 1).unwrap_or(i32::MAX);
+        let now = conditions::whole_second(self.facts.now);
+        let told = self.status.queue.as_ref().map(|place| (place.position, now.duration_since(place.time.0)));
+        match told {
+            Some((before, _)) if before == position => {}
+            Some((_, ago)) if ago < TELL_PLACE.signed() => {
+                let left = TELL_PLACE.signed().checked_sub(ago).and_then(|left| Duration::try_from(left).ok());
+                self.again(left.unwrap_or_default());
+            }
+            _ => self.status.queue = Some(QueuePlace { position, time: Time(now) }),
+        }
     }
 
     /// Writes whom to claim before claiming it, so that a crash between the two loses nothing (S8).
@@ -260,6 +277,9 @@ impl Draft<'_> {
 
     fn finish(mut self) -> Plan {
         let generation = self.facts.sandbox.metadata.generation;
+        if self.status.bound_to.is_some() || self.status.phase == Some(Phase::Ended) {
+            self.status.queue = None;
+        }
         if !self.wanted.is_empty() {
             self.status.observed_generation = generation;
         }

@@ -1,16 +1,10 @@
-//! Replaces warm members before they are too old, spread over the last quarter of `maxAge`.
+//! Which warm members are too old: spread over the last quarter of `maxAge`.
 
-use super::failures::{Breaker, breaker};
-use super::{Draft, refs};
-use crate::api::conditions::Reason;
+use super::Draft;
 use crate::api::hash_share;
-use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::Member;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
-
-/// UIDs of members that are being replaced now.
-pub(super) type Aged = BTreeSet<String>;
 
 /// From the request to a ready agent where no member tells it: the median of real creates.
 const LEAD_TIME: SignedDuration = SignedDuration::from_secs(60);
@@ -23,9 +17,9 @@ fn due(member: &Member, max_age: SignedDuration) -> Option<Timestamp> {
 }
 
 /// The members to replace now: the oldest, as many at once as the last quarter of `maxAge` asks for.
-pub(super) fn choose(draft: &mut Draft<'_>, desired: i32) -> Aged {
+pub(super) fn choose(draft: &mut Draft<'_>, desired: i32) -> BTreeSet<String> {
     let facts = draft.facts;
-    let Some(max_age) = facts.pool.spec.warm.max_age.map(crate::api::Span::signed) else { return Aged::new() };
+    let Some(max_age) = facts.pool.spec.warm.max_age.map(crate::api::Span::signed) else { return BTreeSet::new() };
     let mut dues: Vec<(Timestamp, &Member)> = facts
         .members
         .iter()
@@ -56,27 +50,5 @@ fn lead_time(members: &[Member]) -> SignedDuration {
     match i32::try_from(took.len()) {
         Ok(count) if count > 0 => took.into_iter().sum::<SignedDuration>() / count,
         _ => LEAD_TIME,
-    }
-}
-
-/// Removes the aged once others stand in for them; first, where no slot is free.
-pub(super) fn replace(draft: &mut Draft<'_>, aged: &Aged, desired: i32, made: usize) {
-    if aged.is_empty() {
-        return;
-    }
-    let facts = draft.facts;
-    let fresh = facts.members.iter().filter(|member| member.is_warm() && !aged.contains(&member.uid)).count();
-    let level = usize::try_from(desired).unwrap_or_default();
-    let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
-    let in_flight = made + facts.members.iter().filter(|member| member.is_creating() || member.deleting).count();
-    let full = facts.members.len() + facts.hidden >= cap;
-    // Nothing warm is given up for what cannot be made.
-    let can_make = matches!(breaker(draft), Breaker::Closed | Breaker::Trying)
-        && matches!(facts.provider, ProviderFact::Open { .. })
-        && refs::lacking(draft).is_none();
-    if fresh >= level || (full && in_flight == 0 && can_make) {
-        for member in facts.members.iter().filter(|member| aged.contains(&member.uid)) {
-            draft.remove(member, Reason::MaxAge);
-        }
     }
 }

@@ -2,8 +2,8 @@
 //! and the finalizer is lifted when the provider shows nothing of it any more.
 
 use super::{Draft, Effect, has_finalizer};
-use crate::api::END_CLAIMS_ANNOTATION;
 use crate::api::conditions::{Reason, Type};
+use crate::api::{ABANDON_POOL_ANNOTATION, END_CLAIMS_ANNOTATION};
 use crate::controllers::sandbox::facts::ProviderFact;
 use std::time::Duration;
 
@@ -35,6 +35,13 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         draft.effects.push(Effect::LiftFinalizer);
         return;
     }
+    let Some(account) = draft.status.account.clone() else { return };
+    let word = annotation(draft, ABANDON_POOL_ANNOTATION);
+    if word == Some(account.as_str()) {
+        return abandon(draft, &account);
+    }
+    let slip =
+        word.map(|word| format!("; annotation {ABANDON_POOL_ANNOTATION} says {word:?}, but the account is {account}"));
     let message = match &facts.provider {
         ProviderFact::Shut { message, .. } => {
             format!("waiting for proof that nothing is left at the provider: {message}")
@@ -46,19 +53,27 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
             None => "waiting for a listing that shows nothing of this pool".to_owned(),
         },
     };
-    draft.want(Type::Terminating, true, Reason::ProvingEmpty, message);
+    draft.want(Type::Terminating, true, Reason::ProvingEmpty, message + &slip.unwrap_or_default());
+}
+
+/// A person's word that the pool may go without proof, by the account so that it cannot be a slip.
+/// Only without members: each of them needs a word of its own.
+fn abandon(draft: &mut Draft<'_>, account: &str) {
+    let note = format!("the pool was let go without proof that account {account} holds nothing of it");
+    draft.event(true, Reason::Abandoned, note);
+    draft.effects.push(Effect::ReleaseSecret);
+    draft.effects.push(Effect::LiftFinalizer);
+}
+
+fn annotation<'a>(draft: &Draft<'a>, name: &str) -> Option<&'a str> {
+    draft.facts.pool.metadata.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
 /// Whether claimed members end too: asked for by annotation, or by a foreground deletion, which
 /// is kept in the status because its finalizer may go.
 fn ends_claims(draft: &mut Draft<'_>) -> bool {
-    let metadata = &draft.facts.pool.metadata;
-    let asked = metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(END_CLAIMS_ANNOTATION))
-        .is_some_and(|value| value == "true");
-    if metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FOREGROUND) {
+    let asked = annotation(draft, END_CLAIMS_ANNOTATION) == Some("true");
+    if draft.facts.pool.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FOREGROUND) {
         draft.status.ends_claims = Some(true);
     }
     asked || draft.status.ends_claims == Some(true)

@@ -1,10 +1,10 @@
 //! Holds the level: how many are wanted, how many may be made, which go.
 
-use super::age::{self, Aged};
 use super::failures::{Breaker, breaker};
-use super::{Draft, Effect, refs};
+use super::replace::Leaving;
+use super::{Draft, Effect, refs, replace, rollout, sizing};
 use crate::api::conditions::{Reason, Type};
-use crate::api::{Activation, OnEmpty};
+use crate::api::{Activation, OnEmpty, RolloutStrategy};
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::Member;
 use std::collections::BTreeSet;
@@ -14,27 +14,26 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     let facts = draft.facts;
     let desired = desired(draft);
     draft.status.desired_warm = desired;
-    let aged = age::choose(draft, desired);
-    let supply: Vec<&Member> =
-        facts.members.iter().filter(|member| member.is_free() && !aged.contains(&member.uid)).collect();
+    let leaving = replace::choose(draft, desired);
+    let supply: Vec<&Member> = facts.members.iter().filter(|member| member.is_free() && !leaving.has(member)).collect();
     let wanted = wanted(draft, desired);
     // A member that was made and is not seen yet is on its way: to make another for it would be one too many.
     let missing = wanted.saturating_sub(supply.len() + (facts.hidden - facts.undecodable));
     let made = if missing > 0 { make(draft, missing) } else { 0 };
     drain_above_limit(draft);
     refs::remove_outdated(draft);
-    age::replace(draft, &aged, desired, made);
+    replace::remove(draft, &leaving, desired, made);
     if supply.len() > wanted {
         scale_down(draft, &supply, wanted);
     }
-    report(draft, desired, missing, made, &aged);
+    report(draft, desired, missing, made, &leaving);
 }
 
-/// The warm level that holds now: the target, or none without demand (S11).
+/// The warm level that holds now: the target, more if demand asks for it, or none without demand (S11).
 fn desired(draft: &mut Draft<'_>) -> i32 {
     let facts = draft.facts;
     let warm = &facts.pool.spec.warm;
-    let target = warm.target.min(facts.pool.spec.limits.max_sandboxes);
+    let target = sizing::level(draft);
     if warm.activation == Activation::Always || !facts.queue.is_empty() {
         return target;
     }
@@ -101,6 +100,13 @@ fn free_slots(draft: &Draft<'_>) -> impl Iterator<Item = i32> {
     (0..facts.pool.spec.limits.max_sandboxes).filter(move |slot| !taken.contains(slot))
 }
 
+/// Whether one more member may exist, and has a name.
+pub(super) fn has_room(draft: &Draft<'_>) -> bool {
+    let facts = draft.facts;
+    let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
+    facts.members.len() + facts.hidden < cap && free_slots(draft).next().is_some()
+}
+
 /// Whether members may be made: the credentials open the account that the pool's instances are in.
 fn provider_open(draft: &mut Draft<'_>) -> bool {
     let ProviderFact::Open { account } = &draft.facts.provider else { return false };
@@ -135,8 +141,8 @@ fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
     if count == 0 {
         return;
     }
-    // Those farthest from warm first, then the oldest.
-    surplus.sort_by_key(|member| (member.is_warm(), member.ready_at.or(member.created)));
+    // Those farthest from warm first, then those of an older template, then the oldest.
+    surplus.sort_by_key(|member| (member.is_warm(), member.updated, member.ready_at.or(member.created)));
     let idle = warm.activation == Activation::OnFirstClaim && draft.status.desired_warm == 0 && facts.queue.is_empty();
     if !idle {
         let after = |time: Option<jiff::Timestamp>, pause: crate::api::Span| {
@@ -159,7 +165,7 @@ fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
     }
 }
 
-fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, aged: &Aged) {
+fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, leaving: &Leaving) {
     let facts = draft.facts;
     let warm = facts.members.iter().filter(|member| member.is_warm()).count();
     let level = usize::try_from(desired).unwrap_or_default();
@@ -169,11 +175,7 @@ fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, aged
         let (reason, message) = why_below(draft, missing, made);
         draft.want(Type::Available, false, reason, message);
     }
-    let moving =
-        made > 0 || !aged.is_empty() || facts.members.iter().any(|member| member.is_creating() || member.deleting);
-    let (reason, message) =
-        if moving { (Reason::Creating, "members are being made or removed") } else { (Reason::AsExpected, "level") };
-    draft.want(Type::Progressing, moving, reason, message);
+    tell_progress(draft, made, leaving);
     if facts.pool.spec.warm.activation == Activation::OnFirstClaim {
         let idle = desired == 0;
         let (reason, message) = if idle {
@@ -183,6 +185,21 @@ fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, aged
         };
         draft.want(Type::Idle, idle, reason, message);
     }
+}
+
+fn tell_progress(draft: &mut Draft<'_>, made: usize, leaving: &Leaving) {
+    let facts = draft.facts;
+    let moving =
+        made > 0 || !leaving.is_empty() || facts.members.iter().any(|member| member.is_creating() || member.deleting);
+    let full = made == 0 && !has_room(draft);
+    let replaces = facts.pool.spec.rollout.strategy != RolloutStrategy::OnReplenish;
+    let (moving, reason, message) = match rollout::progress(draft, full) {
+        Some(far) if replaces => (true, Reason::Updating, far),
+        _ if moving => (true, Reason::Creating, "members are being made or removed".to_owned()),
+        Some(far) => (false, Reason::AsExpected, format!("level; {far}")),
+        None => (false, Reason::AsExpected, "level".to_owned()),
+    };
+    draft.want(Type::Progressing, moving, reason, message);
 }
 
 fn why_below(draft: &Draft<'_>, missing: usize, made: usize) -> (Reason, String) {

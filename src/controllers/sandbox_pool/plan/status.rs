@@ -54,6 +54,7 @@ fn count(draft: &mut Draft<'_>) {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let status = &mut draft.status;
     status.warm = number(members.iter().filter(|member| member.is_warm()).count());
+    status.updated = number(members.iter().filter(|member| member.is_warm() && member.updated).count());
     status.creating = number(members.iter().filter(|member| member.is_creating() && !member.claimed).count());
     status.claimed = number(members.iter().filter(|member| member.claimed && !member.deleting).count());
     status.failed = number(members.iter().filter(|member| member.phase == Phase::Failed).count());

@@ -3,4 +3,7 @@
 mod fixture;
 mod properties;
 mod refs;
+mod rollouts;
 mod rules;
+mod sized;
+mod world;

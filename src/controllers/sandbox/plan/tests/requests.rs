@@ -6,6 +6,7 @@ use crate::controllers::sandbox::facts::{BoundFact, Candidate, Observed, PoolFac
 use crate::controllers::sandbox::plan::{Effect, Plan, plan};
 use kube::api::ObjectMeta;
 use std::sync::Arc;
+use std::time::Duration;
 
 const REQUEST: &str = "request-uid";
 
@@ -243,4 +244,26 @@ fn an_ended_request_stays_as_long_as_its_owner_wants() {
     sandbox.spec.claim = Some(Claim { keep_ended: Some(Span::hours(1)), ..claim(60) });
     assert!(run(facts(sandbox.clone(), 3599)).effects.is_empty());
     assert_eq!(run(facts(sandbox, 3600)).effects, [Effect::DeleteSelf]);
+}
+
+#[test]
+fn a_place_in_the_queue_is_told_at_once_and_then_every_fifteen_seconds() {
+    let at_place = |ahead: usize, second: i64, before: Option<SandboxStatus>| {
+        let mut facts = facts(request(before), second);
+        (facts.ahead, facts.candidates) = (ahead, vec![]);
+        run(facts)
+    };
+    let place = |plan: &Plan| plan.status.queue.as_ref().map(|queue| queue.position);
+    let first = at_place(4, 1, None);
+    assert_eq!(place(&first), Some(5));
+    let soon = at_place(2, 11, Some(first.status.clone()));
+    assert_eq!(place(&soon), Some(5), "ten seconds later");
+    assert_eq!(soon.again, Some(Duration::from_secs(5)));
+    assert_eq!(soon.status, first.status, "so nothing is written");
+    let later = at_place(2, 16, Some(first.status.clone()));
+    assert_eq!(place(&later), Some(3));
+    let same = at_place(2, 100, Some(later.status.clone()));
+    assert_eq!(same.status, later.status, "a place that is kept is written once");
+    let bound = run(facts(request(Some(later.status)), 101));
+    assert_eq!(place(&bound), None, "who is served stands in no queue");
 }

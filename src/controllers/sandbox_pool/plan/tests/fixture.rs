@@ -52,6 +52,7 @@ pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
             on_empty: crate::api::OnEmpty::Create,
             create: crate::api::CreatePolicy::default(),
             claims: crate::api::ClaimPolicy::default(),
+            rollout: crate::api::Rollout::default(),
         },
         status: None,
     }
@@ -75,6 +76,7 @@ pub(super) fn observed(pool: SandboxPool, members: Vec<Member>, now: i64) -> Obs
         hidden_slots: BTreeSet::new(),
         blocked_slots: BTreeSet::new(),
         queue: vec![],
+        lost: vec![],
         provider: ProviderFact::Open { account: Account("team-1".into()) },
         refs: RefsFact::Resolved { leaving: None },
         secret_held: true,
@@ -98,10 +100,12 @@ pub(super) fn member(slot: i32, phase: Phase) -> Member {
         ready_at: (phase == Phase::Warm).then(|| at(60)),
         requested_at: (phase != Phase::Pending).then(|| at(1)),
         claimed_at: None,
+        asked_at: None,
         expires_at: None,
         start_kind: None,
         generation: 1,
         lacks_refs: false,
+        updated: true,
         failure: None,
     }
 }

@@ -1,7 +1,7 @@
 //! What holds for every pool, whatever was observed.
 
 use super::fixture::*;
-use crate::api::{Activation, Phase, SandboxPoolStatus, Span, Warm};
+use crate::api::{Activation, Phase, SandboxPoolStatus, Sizing, SizingPolicy, Span, Warm};
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::{Member, Observed};
 use crate::controllers::sandbox_pool::plan::{Effect, plan};
@@ -44,12 +44,14 @@ prop_compose! {
         hidden in 0_usize..3,
         first_claim in any::<bool>(),
         aged in any::<bool>(),
+        sized in any::<bool>(),
         open in prop::bool::weighted(0.9),
         ending in prop::bool::weighted(0.2),
         now in 0_i64..4000,
     ) -> Observed {
         let activation = if first_claim { Activation::OnFirstClaim } else { Activation::Always };
-        let warm = Warm { activation, max_age: aged.then(|| Span::minutes(20)), ..target(want.min(max)) };
+        let sizing = if sized { Sizing { policy: SizingPolicy::HitRate, hit_rate: Some(0.99) } } else { Sizing::default() };
+        let warm = Warm { activation, sizing, max_age: aged.then(|| Span::minutes(20)), ..target(want.min(max)) };
         let mut pool = pool(warm, limits(max, concurrent));
         if ending {
             pool.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));

@@ -2,7 +2,9 @@
 
 use super::fixture::*;
 use crate::api::conditions::{Reason, Type, is_true};
-use crate::api::{Activation, END_CLAIMS_ANNOTATION, OnEmpty, Phase, SandboxPoolStatus, Span, Warm};
+use crate::api::{
+    ABANDON_POOL_ANNOTATION, Activation, END_CLAIMS_ANNOTATION, OnEmpty, Phase, SandboxPoolStatus, Span, Warm,
+};
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::{Member, Observed};
 use crate::controllers::sandbox_pool::plan::{Effect, plan};
@@ -281,6 +283,28 @@ fn a_pool_goes_only_when_the_provider_shows_nothing_of_it_s4() {
     let hidden = Observed { hidden: 1, ..facts.clone() };
     assert!(!plan(&hidden).effects.contains(&Effect::LiftFinalizer));
     assert_eq!(plan(&facts).effects, [Effect::ReleaseSecret, Effect::LiftFinalizer]);
+}
+
+#[test]
+fn a_pool_is_abandoned_only_by_its_account_and_without_members_s4() {
+    let word = |members: Vec<Member>, word: &str| {
+        let mut facts = ending(members);
+        let mut pool = facts.pool.as_ref().clone();
+        pool.metadata.annotations = Some(BTreeMap::from([(ABANDON_POOL_ANNOTATION.into(), word.into())]));
+        facts.pool = Arc::new(pool);
+        facts.provider = ProviderFact::Shut { reason: Reason::CredentialsRejected, message: "no".into() };
+        plan(&facts)
+    };
+    let slip = word(vec![], "true");
+    assert!(!slip.effects.contains(&Effect::LiftFinalizer));
+    let status = slip.status.expect("status");
+    let told = status.conditions.iter().find(|condition| condition.type_ == "Terminating").expect("told");
+    assert!(told.message.contains("says \"true\", but the account is team-1"), "{}", told.message);
+    assert!(!word(vec![member(0, Phase::Warm)], "team-1").effects.contains(&Effect::LiftFinalizer));
+    let meant = word(vec![], "team-1").effects;
+    assert!(meant.contains(&Effect::LiftFinalizer));
+    let audited = |effect: &Effect| matches!(effect, Effect::Event { warning: true, reason: Reason::Abandoned, .. });
+    assert!(meant.iter().any(audited), "{meant:?}");
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! What the sizing rule promises: bounds, no flapping, and a day of demand.
+
+mod day;
+mod rule;
+mod shop;
