@@ -2,9 +2,11 @@
 
 pub mod command;
 pub mod conditions;
+pub mod cost;
 mod crds;
 mod digest;
 mod env;
+mod money;
 pub mod orphans;
 mod pool;
 pub mod rules;
@@ -13,9 +15,11 @@ mod schema;
 mod span;
 mod template;
 
+pub use cost::{Budget, PoolCost, SandboxCost};
 pub use crds::{crds, manifest};
 pub use digest::{hash_share, short_hash};
 pub use env::{EnvSource, EnvVar, SecretKeyRef};
+pub use money::{Usd, UsdError};
 pub use pool::{
     Activation, Backoff, ClaimPolicy, CreatePolicy, FailureRecord, Limits, OnEmpty, SandboxPool, SandboxPoolSpec,
     SandboxPoolStatus, Warm,

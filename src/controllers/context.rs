@@ -2,6 +2,7 @@
 
 use super::filled::Filled;
 use super::index::PoolIndex;
+use super::lanes::Lanes;
 use super::memory::Memory;
 use super::orphans::facts::OrphanMode;
 use super::pokes::Pokes;
@@ -20,6 +21,7 @@ use crate::providers::accounts::Accounts;
 use crate::providers::inventory::Inventory;
 use crate::telemetry::metrics::Metrics;
 use kube::runtime::reflector::Store;
+use std::sync::Arc;
 
 /// What every controller shares. One per process, behind an `Arc`.
 pub struct Context {
@@ -69,6 +71,10 @@ pub struct Context {
     pub pool_memory: PoolMemory,
     /// Sandboxes by pool.
     pub index: PoolIndex,
+    /// Workers of the Sandbox controller, by credentials.
+    pub sandbox_lanes: Arc<Lanes>,
+    /// Workers of the pool controller, by credentials.
+    pub pool_lanes: Arc<Lanes>,
     /// Makes the Sandbox controller look.
     pub poke_sandbox: Pokes<Guarded>,
     /// Makes the pool controller look.

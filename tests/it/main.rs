@@ -4,6 +4,7 @@ mod agent;
 mod claims;
 mod claims_flow;
 mod cloudsim;
+mod cost;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod dev;

@@ -5,6 +5,7 @@ use crate::api::short_hash;
 use crate::controllers::context::Context;
 use crate::controllers::filled::Filled;
 use crate::controllers::index::PoolIndex;
+use crate::controllers::lanes::Lanes;
 use crate::controllers::memory::Memory;
 use crate::controllers::probes::{Ask, Probes};
 use crate::controllers::runtime::backoff::Backoff;
@@ -93,7 +94,10 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         None => Probes::new(poke_sandbox.clone(), timing.probe_timeout, timing.replace_unreachable)
             .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?,
     };
+    let (wake_sandbox, wake_pool) = (poke_sandbox.clone(), poke_pool.clone());
     let context = Arc::new(Context {
+        sandbox_lanes: Lanes::new(sandbox::CONCURRENCY, move |namespace, name| wake_sandbox.poke(namespace, name)),
+        pool_lanes: Lanes::new(sandbox_pool::CONCURRENCY, move |namespace, name| wake_pool.poke(namespace, name)),
         accounts,
         inventory: Inventory::new(&installation, &timing),
         events: Publisher::start(client.clone(), clock.clone(), &identity),

@@ -1,6 +1,6 @@
 //! Everything that a plan for one pool may look at, as plain data.
 
-use crate::api::{Phase, SandboxPool, StartKind};
+use crate::api::{Phase, SandboxCost, SandboxPool, StartKind, Usd};
 use crate::controllers::inputs::Unresolved;
 use crate::controllers::sandbox::facts::ProviderFact;
 use jiff::Timestamp;
@@ -25,6 +25,10 @@ pub struct Observed {
     pub hidden_slots: BTreeSet<i32>,
     /// Slots whose name another object has.
     pub blocked_slots: BTreeSet<i32>,
+    /// UIDs of everything in the pool that exists, readable or not.
+    pub present: BTreeSet<String>,
+    /// Price of one more sandbox; none if nobody knows it, or nothing depends on it.
+    pub usd_per_hour: Option<Usd>,
     /// When the requests that wait for a member were made.
     pub queue: Vec<Timestamp>,
     /// Whether the provider can be asked.
@@ -90,6 +94,8 @@ pub struct Member {
     pub generation: i64,
     /// It has no ready instance and waits for what its template names.
     pub lacks_refs: bool,
+    /// What it costs.
+    pub cost: SandboxCost,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
 }

@@ -4,7 +4,7 @@ mod refs;
 
 use super::facts::{Failure, Member, Observed};
 use crate::api::conditions::{Reason, Type};
-use crate::api::{Phase, Sandbox, SandboxPool};
+use crate::api::{Phase, Sandbox, SandboxPool, Usd};
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
 use crate::controllers::sandbox::Guarded;
@@ -19,9 +19,9 @@ use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-/// Observes one pool, and gives the way to its provider where it is open. Reads caches and the
-/// credentials only: what is written upon it is guarded by names and versions.
-pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, Option<Connection>) {
+/// Observes one pool. Reads caches, the credentials and the price only: what is written upon it is
+/// guarded by names and versions.
+pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> Observed {
     let namespace = pool.namespace().unwrap_or_default();
     let (name, uid) = (pool.name_any(), pool.uid().unwrap_or_default());
     let (provider, connection) = connect(context, pool, &namespace).await;
@@ -40,11 +40,13 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
         context.pool_memory.is_secret_held(secret.namespace.as_deref().unwrap_or(&namespace), &secret.name)
     });
     let refs = refs::read(context, pool, &namespace, &provider, connection.as_ref()).await;
-    let observed = Observed {
+    Observed {
         now: context.clock.now(),
         queue: queue(readable(&all)).iter().filter_map(|request| made(request)).collect(),
         blocked_slots: blocked(context, pool, &namespace, &members, &hidden_slots),
         undecodable: unreadable.len(),
+        present: all.iter().filter_map(|guarded| guarded.uid()).collect(),
+        usd_per_hour: price(pool, connection.as_ref()).await,
         status_written_ago: context.pool_memory.status_written_ago(&uid),
         clock_skew: context.clock.skew().unsigned_abs(),
         pool: Arc::clone(pool),
@@ -55,8 +57,7 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
         refs,
         secret_held,
         proved_empty,
-    };
-    (observed, connection)
+    }
 }
 
 async fn connect(context: &Context, pool: &SandboxPool, namespace: &str) -> (ProviderFact, Option<Connection>) {
@@ -64,6 +65,13 @@ async fn connect(context: &Context, pool: &SandboxPool, namespace: &str) -> (Pro
         Ok(connection) => (listing_fact(context, &connection), Some(connection)),
         Err(error) => (ProviderFact::Shut { reason: error.reason(), message: error.to_string() }, None),
     }
+}
+
+/// What one more sandbox would cost, where a budget asks for it.
+async fn price(pool: &SandboxPool, connection: Option<&Connection>) -> Option<Usd> {
+    pool.spec.budget.as_ref()?;
+    let size = &pool.spec.provider.digital_ocean.as_ref()?.size;
+    connection?.provider.usd_per_second(size).await.ok().map(Usd::per_hour)
 }
 
 /// An account that cannot be listed is as good as shut: nothing is made that nobody could find again.
@@ -127,6 +135,7 @@ fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
         expires_at: time(&status.expires_at),
         start_kind: status.start_kind,
         generation: sandbox.spec.template.as_ref().map(|template| template.pool_generation).unwrap_or_default(),
+        cost: status.cost.clone().unwrap_or_default(),
         failure,
     })
 }

@@ -153,6 +153,8 @@ impl Http {
         let class = match status {
             StatusCode::NOT_FOUND if matches!(operation, GET | DELETE) => ErrorClass::Gone,
             StatusCode::CONFLICT if operation == CREATE => ErrorClass::NameTaken,
+            // Validation answers 400; whether it really is the account's limit is asked in `create`.
+            StatusCode::UNPROCESSABLE_ENTITY if operation == CREATE => ErrorClass::Quota,
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ErrorClass::Invalid,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorClass::Auth,
             StatusCode::TOO_MANY_REQUESTS => {

@@ -69,7 +69,7 @@ pub(super) fn replace(draft: &mut Draft<'_>, aged: &Aged, desired: i32, made: us
     let level = usize::try_from(desired).unwrap_or_default();
     let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
     let in_flight = made + facts.members.iter().filter(|member| member.is_creating() || member.deleting).count();
-    let full = facts.members.len() + facts.hidden >= cap;
+    let full = facts.members.len() + facts.hidden >= cap || draft.room.create == 0;
     // Nothing warm is given up for what cannot be made.
     let can_make = matches!(breaker(draft), Breaker::Closed | Breaker::Trying)
         && matches!(facts.provider, ProviderFact::Open { .. })

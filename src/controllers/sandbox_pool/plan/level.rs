@@ -1,8 +1,8 @@
 //! Holds the level: how many are wanted, how many may be made, which go.
 
 use super::age::{self, Aged};
-use super::failures::{Breaker, breaker};
-use super::{Draft, Effect, refs};
+use super::failures::{Breaker, breaker, is_account_full};
+use super::{Draft, Effect, budget, refs};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{Activation, OnEmpty};
 use crate::controllers::sandbox::facts::ProviderFact;
@@ -14,6 +14,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     let facts = draft.facts;
     let desired = desired(draft);
     draft.status.desired_warm = desired;
+    draft.room = budget::room(draft);
     let aged = age::choose(draft, desired);
     let supply: Vec<&Member> =
         facts.members.iter().filter(|member| member.is_free() && !aged.contains(&member.uid)).collect();
@@ -24,8 +25,9 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     drain_above_limit(draft);
     refs::remove_outdated(draft);
     age::replace(draft, &aged, desired, made);
-    if supply.len() > wanted {
-        scale_down(draft, &supply, wanted);
+    let affordable = wanted.min(supply.len().saturating_sub(draft.room.surplus));
+    if supply.len() > affordable {
+        scale_down(draft, &supply, affordable);
     }
     report(draft, desired, missing, made, &aged);
 }
@@ -75,7 +77,7 @@ fn make(draft: &mut Draft<'_>, missing: usize) -> usize {
         }
         Breaker::Broken => 0,
     };
-    let count = missing.min(room).min(at_once.saturating_sub(creating));
+    let count = missing.min(room).min(at_once.saturating_sub(creating)).min(draft.room.create);
     if count == 0 {
         return 0;
     }
@@ -161,6 +163,8 @@ fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
 
 fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, aged: &Aged) {
     let facts = draft.facts;
+    let short = missing > made && draft.room.create < missing;
+    budget::report(draft, short);
     let warm = facts.members.iter().filter(|member| member.is_warm()).count();
     let level = usize::try_from(desired).unwrap_or_default();
     if warm >= level {
@@ -195,12 +199,16 @@ fn why_below(draft: &Draft<'_>, missing: usize, made: usize) -> (Reason, String)
     }
     let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
     match breaker(draft) {
+        Breaker::Open { until } if draft.status.failures.as_ref().is_some_and(is_account_full) => {
+            (Reason::AccountLimit, format!("the provider's account is full, see Degraded; next try at {until}"))
+        }
         Breaker::Open { until } => (Reason::BackingOff, format!("the last sandboxes failed; next try at {until}")),
         Breaker::Broken => (Reason::InvalidSpec, "the provider refuses this spec; see Degraded".to_owned()),
         Breaker::Closed | Breaker::Trying if missing > made && facts.members.len() + facts.hidden >= cap => (
             Reason::AtCapacity,
             format!("spec.limits.maxSandboxes ({cap}) is reached; raise it or wait for claims to end"),
         ),
+        Breaker::Closed | Breaker::Trying if missing > made && draft.room.create < missing => draft.room.bound.clone(),
         Breaker::Closed | Breaker::Trying => (Reason::BelowTarget, "sandboxes are being made".to_owned()),
     }
 }

@@ -1,5 +1,6 @@
 //! What the plan for a pool promises.
 
+mod cost;
 mod fixture;
 mod properties;
 mod refs;

@@ -2,7 +2,7 @@
 
 use crate::api::{
     CredentialsRef, DigitalOceanProvider, Image, Limits, POOL_FINALIZER, Phase, ProviderSpec, RegistryType,
-    SandboxPool, SandboxPoolSpec, SandboxPoolStatus, StartKind, Warm,
+    SandboxCost, SandboxPool, SandboxPoolSpec, SandboxPoolStatus, StartKind, Warm,
 };
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::{Failure, Member, Observed, RefsFact};
@@ -52,6 +52,7 @@ pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
             on_empty: crate::api::OnEmpty::Create,
             create: crate::api::CreatePolicy::default(),
             claims: crate::api::ClaimPolicy::default(),
+            budget: None,
         },
         status: None,
     }
@@ -69,11 +70,13 @@ pub(super) fn observed(pool: SandboxPool, members: Vec<Member>, now: i64) -> Obs
     Observed {
         pool: Arc::new(pool),
         now: at(now),
-        members,
         hidden: 0,
         undecodable: 0,
         hidden_slots: BTreeSet::new(),
         blocked_slots: BTreeSet::new(),
+        present: members.iter().map(|member| member.uid.clone()).collect(),
+        members,
+        usd_per_hour: None,
         queue: vec![],
         provider: ProviderFact::Open { account: Account("team-1".into()) },
         refs: RefsFact::Resolved { leaving: None },
@@ -102,6 +105,7 @@ pub(super) fn member(slot: i32, phase: Phase) -> Member {
         start_kind: None,
         generation: 1,
         lacks_refs: false,
+        cost: SandboxCost::default(),
         failure: None,
     }
 }
