@@ -102,6 +102,8 @@ words! {
         SizeDeprecated,
         /// The provider makes nothing in this region.
         RegionUnavailable,
+        /// The account's owner bounds what all pools have together.
+        AccountCap,
         /// The provider's account takes no more instances.
         AccountLimit,
         /// The agent's token is gone; nobody could talk to the sandbox.

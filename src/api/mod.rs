@@ -50,6 +50,10 @@ pub const END_CLAIMS_ANNOTATION: &str = "sandbar.dev/end-claims";
 /// Annotation on a credentials Secret: namespaces whose pools may use it,
 /// separated by commas, or `*`.
 pub const ALLOWED_NAMESPACES_ANNOTATION: &str = "sandbar.dev/allowed-namespaces";
+/// Annotation on a credentials Secret: most sandboxes in the account that it opens, over all pools.
+pub const ACCOUNT_MAX_ANNOTATION: &str = "sandbar.dev/max-sandboxes";
+/// Annotation on a credentials Secret: most US dollars per hour in that account, over all pools.
+pub const ACCOUNT_HOURLY_ANNOTATION: &str = "sandbar.dev/hourly-usd";
 /// Annotation on a member: lifts the finalizer although nobody can prove that
 /// the instance is gone. Its value must be the instance's name.
 pub const ABANDON_ANNOTATION: &str = "sandbar.dev/abandon-instance";

@@ -16,6 +16,7 @@ use super::runtime::lease::LeaseHandle;
 use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
 use super::sandbox_pool::memory::PoolMemory;
+use super::sandbox_pool::siblings::Bounded;
 use crate::providers::Timing;
 use crate::providers::accounts::Accounts;
 use crate::providers::inventory::Inventory;
@@ -69,6 +70,8 @@ pub struct Context {
     pub pools: Store<GuardedPool>,
     /// Pools this process wrote to.
     pub pool_memory: PoolMemory,
+    /// Accounts whose owner bounds them.
+    pub bounded: Bounded,
     /// Sandboxes by pool.
     pub index: PoolIndex,
     /// Workers of the Sandbox controller, by credentials.

@@ -21,6 +21,7 @@ mod rules;
 mod runtime;
 mod s3;
 mod scene;
+mod share;
 mod wait;
 mod watcher;
 mod world;

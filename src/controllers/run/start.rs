@@ -16,6 +16,7 @@ use crate::controllers::runtime::gate::Gate;
 use crate::controllers::runtime::lease::LeaseHandle;
 use crate::controllers::sandbox::{self, Guarded};
 use crate::controllers::sandbox_pool::memory::PoolMemory;
+use crate::controllers::sandbox_pool::siblings::Bounded;
 use crate::controllers::sandbox_pool::{self, GuardedPool};
 use crate::controllers::wiring::Wiring;
 use crate::failure::{Failure, chain};
@@ -106,6 +107,7 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         follow_ups: FollowUps::standard(ticks),
         memory: Memory::default(),
         pool_memory: PoolMemory::default(),
+        bounded: Bounded::default(),
         index: PoolIndex::default(),
         filled: Filled::default(),
         system_namespace: settings.namespace.clone(),

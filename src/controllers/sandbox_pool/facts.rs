@@ -1,8 +1,10 @@
 //! Everything that a plan for one pool may look at, as plain data.
 
+use super::share::Claimant;
 use crate::api::{Phase, SandboxCost, SandboxPool, StartKind, Usd};
 use crate::controllers::inputs::Unresolved;
 use crate::controllers::sandbox::facts::ProviderFact;
+use crate::providers::accounts::AccountLimits;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct Observed {
     pub provider: ProviderFact,
     /// Whether the Secrets, the size and the region that the spec names are there.
     pub refs: RefsFact,
+    /// The account and its pools, where its owner bounds what they have together.
+    pub account: Option<AccountFact>,
     /// The in-use finalizer is on the credentials Secret.
     pub secret_held: bool,
     /// A complete listing, begun after the last member went, shows no instance of this pool.
@@ -57,6 +61,21 @@ pub enum RefsFact {
     },
     /// Not all of it: a member made now would get no instance.
     Unresolved(Unresolved),
+}
+
+/// An account that is bounded, and what is in it.
+#[derive(Clone, Debug)]
+pub struct AccountFact {
+    /// The account.
+    pub account: String,
+    /// Its bounds.
+    pub limits: AccountLimits,
+    /// There is a bound on the cost, and some size has no price.
+    pub unpriced: bool,
+    /// Members that belong to none of its pools, and what they cost per hour.
+    pub strangers: (usize, Usd),
+    /// Its pools, this one included.
+    pub pools: Vec<Claimant>,
 }
 
 /// One member, as far as its pool is concerned.

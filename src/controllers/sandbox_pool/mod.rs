@@ -6,6 +6,8 @@ pub mod facts;
 pub mod memory;
 pub mod observe;
 pub mod plan;
+pub mod share;
+pub mod siblings;
 mod watch;
 
 pub use watch::{CONCURRENCY, note};
@@ -68,7 +70,7 @@ pub async fn look(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Duration 
         return LANE_PAUSE;
     };
     let began = Instant::now();
-    let observed = observe::observe(&context, &pool).await;
+    let (observed, _turn) = observe::observe(&context, &pool).await;
     let plan = plan::plan(&observed);
     let again = plan.again;
     let shown = plan.status.clone().or_else(|| pool.status.clone()).unwrap_or_default();

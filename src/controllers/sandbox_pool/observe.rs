@@ -3,6 +3,7 @@
 mod refs;
 
 use super::facts::{Failure, Member, Observed};
+use super::siblings;
 use crate::api::conditions::{Reason, Type};
 use crate::api::{Phase, Sandbox, SandboxPool, Usd};
 use crate::controllers::context::Context;
@@ -11,20 +12,24 @@ use crate::controllers::sandbox::Guarded;
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox::observe::queue;
 use crate::providers::ErrorClass;
-use crate::providers::accounts::Connection;
+use crate::providers::accounts::{AccountLimits, Connection};
 use crate::providers::inventory::Urgency;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
 /// Observes one pool. Reads caches, the credentials and the price only: what is written upon it is
-/// guarded by names and versions.
-pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> Observed {
+/// guarded by names and versions. Where the account is bounded, the turn is to be kept until the plan is carried out.
+pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, Option<Turn>) {
     let namespace = pool.namespace().unwrap_or_default();
     let (name, uid) = (pool.name_any(), pool.uid().unwrap_or_default());
     let (provider, connection) = connect(context, pool, &namespace).await;
+    let price = price(pool, connection.as_ref()).await;
+    let refs = refs::read(context, pool, &namespace, &provider, connection.as_ref()).await;
+    let turn = turn(context, pool, connection.as_ref()).await;
     let all = context.index.sandboxes(&context.sandboxes, &namespace, &name);
     let bound: HashSet<&str> = readable(&all).filter_map(binding).collect();
     let members: Vec<Member> = readable(&all).filter_map(|sandbox| member(sandbox, &bound)).collect();
@@ -39,14 +44,18 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> Observed {
     let secret_held = pool.spec.provider.credentials_ref().is_some_and(|secret| {
         context.pool_memory.is_secret_held(secret.namespace.as_deref().unwrap_or(&namespace), &secret.name)
     });
-    let refs = refs::read(context, pool, &namespace, &provider, connection.as_ref()).await;
-    Observed {
+    let account = connection
+        .as_ref()
+        .zip(turn.as_ref())
+        .map(|(connection, turn)| siblings::observe(context, pool, connection, turn.limits.clone(), &turn.prices));
+    let observed = Observed {
+        account,
         now: context.clock.now(),
         queue: queue(readable(&all)).iter().filter_map(|request| made(request)).collect(),
         blocked_slots: blocked(context, pool, &namespace, &members, &hidden_slots),
         undecodable: unreadable.len(),
         present: all.iter().filter_map(|guarded| guarded.uid()).collect(),
-        usd_per_hour: price(pool, connection.as_ref()).await,
+        usd_per_hour: price,
         status_written_ago: context.pool_memory.status_written_ago(&uid),
         clock_skew: context.clock.skew().unsigned_abs(),
         pool: Arc::clone(pool),
@@ -57,7 +66,29 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> Observed {
         refs,
         secret_held,
         proved_empty,
+    };
+    (observed, turn)
+}
+
+/// This pool's turn in an account that is bounded.
+pub struct Turn {
+    limits: AccountLimits,
+    prices: HashMap<String, Usd>,
+    _held: OwnedMutexGuard<()>,
+}
+
+async fn turn(context: &Context, pool: &SandboxPool, connection: Option<&Connection>) -> Option<Turn> {
+    let connection = connection?;
+    let limits = context.bounded.limits(connection);
+    if !limits.any() {
+        return None;
     }
+    let prices = match limits.hourly_usd {
+        Some(_) => siblings::prices(context, pool, connection).await,
+        None => HashMap::new(),
+    };
+    let _held = context.bounded.turn(&connection.account.0).await;
+    Some(Turn { limits, prices, _held })
 }
 
 async fn connect(context: &Context, pool: &SandboxPool, namespace: &str) -> (ProviderFact, Option<Connection>) {
@@ -94,12 +125,12 @@ fn made(sandbox: &Sandbox) -> Option<jiff::Timestamp> {
     sandbox.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
-fn binding(sandbox: &Sandbox) -> Option<&str> {
+pub(super) fn binding(sandbox: &Sandbox) -> Option<&str> {
     let live = !sandbox.is_member() && sandbox.phase() != Phase::Ended && !sandbox.is_deleting();
     sandbox.status.as_ref().filter(|_| live)?.bound_to.as_ref().map(|bound| bound.uid.as_str())
 }
 
-fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
+pub(super) fn member(sandbox: &Sandbox, bound: &HashSet<&str>) -> Option<Member> {
     let slot = sandbox.spec.slot?;
     let status = sandbox.status.clone().unwrap_or_default();
     let instance = status.instance.as_ref();

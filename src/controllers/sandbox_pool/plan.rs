@@ -1,5 +1,6 @@
 //! What to do about one pool: pure, so that every rule can be tested without a cluster.
 
+mod account;
 mod age;
 mod budget;
 mod cost;
@@ -52,6 +53,11 @@ pub enum Effect {
         kind: StartKind,
         /// From the claim to a usable sandbox.
         waited: Duration,
+    },
+    /// Make other pools of the account look: they have something to give back.
+    WakePools {
+        /// Their namespaces and names.
+        pools: Vec<(String, String)>,
     },
     /// Let the pool go.
     LiftFinalizer,

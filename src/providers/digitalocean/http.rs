@@ -35,11 +35,13 @@ pub(super) struct Call<'a> {
     pub path: &'a [&'a str],
     pub query: &'a [(&'a str, String)],
     pub body: Option<Value>,
+    /// UID of the pool that a create is for.
+    pub pool: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn get(operation: &'static str, path: &'a [&'a str]) -> Self {
-        Self { operation, kind: Kind::Read, method: Method::GET, path, query: &[], body: None }
+        Self { operation, kind: Kind::Read, method: Method::GET, path, query: &[], body: None, pool: None }
     }
 }
 
@@ -89,7 +91,11 @@ impl Http {
         if self.fence.is_closed() {
             return Err(unknown(operation, "the call was not made: this process does not lead".to_owned()));
         }
-        self.budget.admit(call.kind).map_err(|until| ProviderError {
+        let admitted = match call.pool {
+            Some(pool) => self.budget.admit_create(pool),
+            None => self.budget.admit(call.kind),
+        };
+        admitted.map_err(|until| ProviderError {
             class: ErrorClass::Limited { until },
             operation,
             message: "the rate budget is used up; the call was not made".to_owned(),

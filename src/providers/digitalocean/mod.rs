@@ -204,7 +204,14 @@ impl Provider for DigitalOcean {
     async fn delete(&self, id: &str) -> Result<(), ProviderError> {
         self.verified.hold()?;
         let path = ["apps", id];
-        let call = Call { kind: Kind::Delete, method: Method::DELETE, ..Call::get(DELETE, &path) };
+        let pool = Some(request.marks.pool_uid.as_str());
+        let call = Call {
+            kind: Kind::Create,
+            method: Method::POST,
+            body: Some(body.clone()),
+            pool,
+            ..Call::get(CREATE, &["apps"])
+        };
         match self.http.send(call).await {
             Ok(_) => {
                 self.verified.remember_deleted(id);

@@ -52,7 +52,8 @@ pub(super) fn room(draft: &mut Draft<'_>) -> Room {
     room
 }
 
-fn tighter(one: Room, other: Room) -> Room {
+/// What both allow.
+pub(super) fn tighter(one: Room, other: Room) -> Room {
     let surplus = one.surplus.max(other.surplus);
     let bound =
         if (other.create, other.surplus == 0) < (one.create, one.surplus == 0) { other.bound } else { one.bound };
@@ -154,8 +155,9 @@ pub(super) fn report(draft: &mut Draft<'_>, short: bool) {
         }
         return;
     }
-    if short || room.surplus > 0 {
-        let (reason, message) = room.bound;
+    let (reason, message) = room.bound;
+    let by_budget = matches!(reason, Reason::HourlyBudget | Reason::MonthlyBudget | Reason::PriceUnknown);
+    if by_budget && (short || room.surplus > 0) {
         draft.want(Type::BudgetExceeded, true, reason, message);
     } else {
         draft.want(Type::BudgetExceeded, false, Reason::AsExpected, "the budget covers what is wanted");

@@ -2,7 +2,7 @@
 
 use super::age::{self, Aged};
 use super::failures::{Breaker, breaker, is_account_full};
-use super::{Draft, Effect, budget, refs};
+use super::{Draft, Effect, account, budget, refs};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{Activation, OnEmpty};
 use crate::controllers::sandbox::facts::ProviderFact;
@@ -14,7 +14,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     let facts = draft.facts;
     let desired = desired(draft);
     draft.status.desired_warm = desired;
-    draft.room = budget::room(draft);
+    let (own, account) = (budget::room(draft), account::room(draft, desired));
+    draft.room = budget::tighter(own, account);
     let aged = age::choose(draft, desired);
     let supply: Vec<&Member> =
         facts.members.iter().filter(|member| member.is_free() && !aged.contains(&member.uid)).collect();

@@ -5,3 +5,4 @@ mod fixture;
 mod properties;
 mod refs;
 mod rules;
+mod share;

@@ -80,6 +80,7 @@ pub(super) fn observed(pool: SandboxPool, members: Vec<Member>, now: i64) -> Obs
         queue: vec![],
         provider: ProviderFact::Open { account: Account("team-1".into()) },
         refs: RefsFact::Resolved { leaving: None },
+        account: None,
         secret_held: true,
         proved_empty: false,
         status_written_ago: None,
