@@ -184,8 +184,13 @@ impl Provider for DigitalOcean {
             self.verify(Kind::Create).await?;
         }
         let body = request::create(request, provider);
-        let call =
-            Call { kind: Kind::Create, method: Method::POST, body: Some(body.clone()), ..Call::get(CREATE, &["apps"]) };
+        let call = Call {
+            kind: Kind::Create,
+            method: Method::POST,
+            body: Some(body.clone()),
+            pool: Some(request.marks.pool_uid.as_str()),
+            ..Call::get(CREATE, &["apps"])
+        };
         let hide = |error: ProviderError| ProviderError {
             // An answer may repeat what it does not like.
             message: hide(&error.message, request.inputs.hidden().chain([request.agent_token.expose().as_str()])),
@@ -204,14 +209,7 @@ impl Provider for DigitalOcean {
     async fn delete(&self, id: &str) -> Result<(), ProviderError> {
         self.verified.hold()?;
         let path = ["apps", id];
-        let pool = Some(request.marks.pool_uid.as_str());
-        let call = Call {
-            kind: Kind::Create,
-            method: Method::POST,
-            body: Some(body.clone()),
-            pool,
-            ..Call::get(CREATE, &["apps"])
-        };
+        let call = Call { kind: Kind::Delete, method: Method::DELETE, ..Call::get(DELETE, &path) };
         match self.http.send(call).await {
             Ok(_) => {
                 self.verified.remember_deleted(id);

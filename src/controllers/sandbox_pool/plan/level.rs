@@ -164,7 +164,8 @@ fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
 
 fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, aged: &Aged) {
     let facts = draft.facts;
-    let short = missing > made && draft.room.create < missing;
+    // Not while some are still made: then the figures are those of all that fit.
+    let short = missing > 0 && made == 0 && draft.room.create == 0;
     budget::report(draft, short);
     let warm = facts.members.iter().filter(|member| member.is_warm()).count();
     let level = usize::try_from(desired).unwrap_or_default();
@@ -209,7 +210,9 @@ fn why_below(draft: &Draft<'_>, missing: usize, made: usize) -> (Reason, String)
             Reason::AtCapacity,
             format!("spec.limits.maxSandboxes ({cap}) is reached; raise it or wait for claims to end"),
         ),
-        Breaker::Closed | Breaker::Trying if missing > made && draft.room.create < missing => draft.room.bound.clone(),
+        Breaker::Closed | Breaker::Trying if missing > 0 && made == 0 && draft.room.create == 0 => {
+            draft.room.bound.clone()
+        }
         Breaker::Closed | Breaker::Trying => (Reason::BelowTarget, "sandboxes are being made".to_owned()),
     }
 }

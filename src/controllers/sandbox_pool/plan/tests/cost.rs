@@ -86,9 +86,12 @@ fn an_hourly_budget_is_never_exceeded_and_says_so() {
     let members = vec![costing(member(0, Phase::Warm), "1", 0), member(1, Phase::Pending)];
     let observed = with_budget(observed(pool(target(5), limits(9, 9)), members, 100), Some("3.5"), None);
     assert_eq!(created(&plan(&observed)), [2], "one that is not made yet holds its part of the budget");
-    let (exceeded, reason, message) = budget_says(&observed);
+    assert!(!budget_says(&observed).0, "one more still fits");
+    let mut full = observed.clone();
+    full.members.push(member(2, Phase::Pending));
+    let (exceeded, reason, message) = budget_says(&full);
     assert_eq!((exceeded, reason.as_str()), (true, "HourlyBudget"));
-    for figure in ["2 sandboxes cost 2.0000", "one more costs 1.0000", "spec.budget.hourlyUsd is 3.5: raise it"] {
+    for figure in ["3 sandboxes cost 3.0000", "one more costs 1.0000", "spec.budget.hourlyUsd is 3.5: raise it"] {
         assert!(message.contains(figure), "{message}");
     }
 }
@@ -112,15 +115,15 @@ fn a_month_is_spent_once() {
         cost: Some(PoolCost {
             settled_usd: usd("500"),
             month: Some("2027-01".into()),
-            month_usd: usd("70"),
+            month_usd: usd("90"),
             ..PoolCost::default()
         }),
         ..SandboxPoolStatus::default()
     });
-    assert_eq!(created(&plan(&observed)).len(), 1);
+    assert_eq!(created(&plan(&observed)).len(), 0);
     let (exceeded, reason, message) = budget_says(&observed);
     assert_eq!((exceeded, reason.as_str()), (true, "MonthlyBudget"));
-    assert!(message.contains("of 100 USD") && message.contains("at least 70 are spent"), "{message}");
+    assert!(message.contains("of 100 USD") && message.contains("at least 90 are spent"), "{message}");
     assert!(message.contains("2027-02-01T00:00:00Z"), "{message}");
     observed.now = "2027-02-01T00:00:00Z".parse().expect("a time");
     assert_eq!(created(&plan(&observed)).len(), 4, "another month, another budget");
