@@ -11,14 +11,19 @@ use std::time::Duration;
 /// Nobody tells when another pool's member goes.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
+/// Nobody tells when a Secret or a price list is put right.
+const RECHECK: Duration = Duration::from_secs(15);
+
 /// What the account's limits and the other pools in it leave to this one.
 pub(super) fn room(draft: &mut Draft<'_>, desired: i32) -> Room {
     let facts = draft.facts;
     let Some(fact) = &facts.account else { return Room::unbounded() };
     if let Some(problem) = &fact.limits.problem {
+        draft.again(RECHECK);
         return Room { create: 0, surplus: 0, bound: (Reason::AccountCap, problem.clone()) };
     }
     if fact.unpriced {
+        draft.again(RECHECK);
         let message = format!(
             "the provider does not say what the sizes of this account's pools cost, and {ACCOUNT_HOURLY_ANNOTATION} \
              bounds it: nothing is made until it does"
