@@ -38,6 +38,8 @@ words! {
         Idle,
         /// Pool: something needs a person.
         Degraded,
+        /// Pool: sandboxes that are wanted are not made for what they would cost.
+        BudgetExceeded,
         /// Pool, member: the provider answers and accepts the credentials.
         ProviderReachable,
         /// Pool, member: the Secrets, the region and the size that its spec names are there.
@@ -66,6 +68,12 @@ words! {
         BelowTarget,
         /// The cap is reached.
         AtCapacity,
+        /// One more would cost more per hour than `budget.hourlyUsd`.
+        HourlyBudget,
+        /// One more could cost more in this month than `budget.monthlyUsd`.
+        MonthlyBudget,
+        /// The provider does not say what the size costs, and there is a budget.
+        PriceUnknown,
         /// Waiting for the provider.
         Creating,
         /// The instance runs, the agent does not answer yet.
@@ -94,6 +102,10 @@ words! {
         SizeDeprecated,
         /// The provider makes nothing in this region.
         RegionUnavailable,
+        /// The account's owner bounds what all pools have together.
+        AccountCap,
+        /// The provider's account takes no more instances.
+        AccountLimit,
         /// The agent's token is gone; nobody could talk to the sandbox.
         TokenLost,
         /// The credentials Secret or its key is missing.

@@ -122,7 +122,13 @@ impl<'de, K: Parts> Deserialize<'de> for Lean<K> {
 fn part<T: DeserializeOwned>(name: &str, text: Option<&RawValue>) -> Result<T, String> {
     let text = text.ok_or_else(|| format!("{name}: is missing"))?;
     let reader = &mut serde_json::Deserializer::from_str(text.get());
-    serde_path_to_error::deserialize(reader).map_err(|error| format!("{name}.{}: {}", error.path(), error.inner()))
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        // The path of the part itself is written as a dot.
+        match error.path().iter().next() {
+            Some(_) => format!("{name}.{}: {}", error.path(), error.inner()),
+            None => format!("{name}: {}", error.inner()),
+        }
+    })
 }
 
 impl<K: Serialize> Serialize for Lean<K> {
@@ -219,7 +225,7 @@ mod tests {
         for (spec, says) in [
             (json!({"poolRef": {"name": 7}}), "spec.poolRef.name: invalid type"),
             (Value::Null, "spec: is missing"),
-            (json!("x"), "spec.: invalid type"),
+            (json!("x"), "spec: invalid type"),
         ] {
             let read: Lean<Sandbox> = serde_json::from_value(object(spec)).expect("metadata fits");
             assert_eq!(read.meta().uid.as_deref(), Some("u"));

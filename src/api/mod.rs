@@ -2,10 +2,12 @@
 
 pub mod command;
 pub mod conditions;
+pub mod cost;
 mod crds;
 mod digest;
 mod env;
 mod lean;
+mod money;
 pub mod orphans;
 mod pool;
 mod rollout;
@@ -16,10 +18,12 @@ mod sizing;
 mod span;
 mod template;
 
+pub use cost::{Budget, PoolCost, SandboxCost};
 pub use crds::{crds, manifest};
 pub use digest::{hash_share, short_hash};
 pub use env::{EnvSource, EnvVar, SecretKeyRef};
 pub use lean::{Lean, Parts, Undecodable};
+pub use money::{Usd, UsdError};
 pub use pool::{
     Activation, Backoff, ClaimPolicy, CreatePolicy, FailureRecord, Limits, OnEmpty, SandboxPool, SandboxPoolSpec,
     SandboxPoolStatus, Warm,
@@ -52,6 +56,10 @@ pub const END_CLAIMS_ANNOTATION: &str = "sandbar.dev/end-claims";
 /// Annotation on a credentials Secret: namespaces whose pools may use it,
 /// separated by commas, or `*`.
 pub const ALLOWED_NAMESPACES_ANNOTATION: &str = "sandbar.dev/allowed-namespaces";
+/// Annotation on a credentials Secret: most sandboxes in the account that it opens, over all pools.
+pub const ACCOUNT_MAX_ANNOTATION: &str = "sandbar.dev/max-sandboxes";
+/// Annotation on a credentials Secret: most US dollars per hour in that account, over all pools.
+pub const ACCOUNT_HOURLY_ANNOTATION: &str = "sandbar.dev/hourly-usd";
 /// Annotation on a member: lifts the finalizer although nobody can prove that
 /// the instance is gone. Its value must be the instance's name.
 pub const ABANDON_ANNOTATION: &str = "sandbar.dev/abandon-instance";

@@ -1,6 +1,6 @@
 //! SandboxPool: a template, a warm level to hold, and limits.
 
-use super::{Demand, EnvVar, Image, ProviderSpec, Rollout, Sizing, SizingStatus, Span, Template};
+use super::{Budget, Demand, EnvVar, Image, PoolCost, ProviderSpec, Rollout, Sizing, SizingStatus, Span, Template};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -66,6 +66,9 @@ pub struct SandboxPoolSpec {
     /// How a changed template reaches the warm sandboxes.
     #[serde(default)]
     pub rollout: Rollout,
+    /// What it may cost; absent = no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 impl SandboxPoolSpec {
@@ -275,6 +278,9 @@ pub struct SandboxPoolStatus {
     /// Failures in a row, from which back-off and breaker are computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<FailureRecord>,
+    /// What it costs; absent until something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<PoolCost>,
     /// Account at the provider that this pool's instances are in.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
@@ -286,7 +292,7 @@ pub struct SandboxPoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub selector: Option<String>,
-    /// Available, Progressing, Idle, Degraded, ProviderReachable, ResolvedRefs, Terminating.
+    /// Available, Progressing, Idle, Degraded, BudgetExceeded, ProviderReachable, ResolvedRefs, Terminating.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -233,6 +233,24 @@ pub const RULES: &[Rule] = &[
             " + ')'"
         ),
     ),
+    pool(
+        "P40",
+        &["spec", "budget"],
+        "has(self.hourlyUsd) || has(self.monthlyUsd)",
+        "'P40: spec.budget: neither hourlyUsd nor monthlyUsd is set; set one of them, such as hourlyUsd: \"0.5\", or leave budget out'",
+    ),
+    pool(
+        "P41",
+        &["spec", "budget", "hourlyUsd"],
+        "double(self) > 0.0",
+        "'P41: spec.budget.hourlyUsd: ' + self + ' pays for no sandbox; use more than 0, such as \"0.5\", or warm.target: 0 to have none'",
+    ),
+    pool(
+        "P42",
+        &["spec", "budget", "monthlyUsd"],
+        "double(self) > 0.0",
+        "'P42: spec.budget.monthlyUsd: ' + self + ' pays for no sandbox; use more than 0, such as \"40\", or warm.target: 0 to have none'",
+    ),
     sandbox(
         "B1",
         &["spec"],

@@ -1,6 +1,6 @@
 //! Sandbox: a member of a pool, or a request for one.
 
-use super::{Span, Template};
+use super::{SandboxCost, Span, Template, Usd};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -136,6 +136,9 @@ pub struct SandboxStatus {
     /// Members: the instance, from before its creation until it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceStatus>,
+    /// Members: what its instances cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<SandboxCost>,
     /// Requests: the member that is being claimed, or is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<ObjectUid>,
@@ -247,6 +250,21 @@ pub struct ObjectUid {
     /// Its UID.
     #[schemars(length(max = 64))]
     pub uid: String,
+}
+
+impl SandboxStatus {
+    /// The instance is known to exist: it costs from its creation on, or from the request for it
+    /// where the provider does not say when that was.
+    pub fn instance_costs(&mut self, usd_per_hour: Option<Usd>) {
+        let Some(instance) = self.instance.as_ref().filter(|instance| instance.id.is_some()) else { return };
+        if instance.failure.as_ref().is_some_and(|failure| failure.gone) {
+            return;
+        }
+        let since = instance.created_at.as_ref().unwrap_or(&instance.requested_at).0;
+        let cost = self.cost.get_or_insert_default();
+        cost.begin(since);
+        cost.usd_per_hour = cost.usd_per_hour.or(usd_per_hour);
+    }
 }
 
 impl Sandbox {

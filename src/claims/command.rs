@@ -1,4 +1,4 @@
-//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `exec`, `cp`, `snapshot`, `orphans`.
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `cp`, `snapshot`, `orphans`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
@@ -6,6 +6,7 @@ mod advice;
 mod claim;
 mod cluster;
 mod completions;
+mod cost;
 mod cp;
 mod entry;
 mod exec;
@@ -32,6 +33,8 @@ pub enum Command {
     Extend(extend::Args),
     /// Show pools and runs
     Ls(ls::Args),
+    /// Show what pools, sandboxes and holders cost
+    Cost(cost::Args),
     /// Run a command in a sandbox
     Exec(exec::Args),
     /// Copy files and folders into a sandbox or out of it
@@ -54,6 +57,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Release(args) => release::run(args).await,
         Command::Extend(args) => extend::run(args).await,
         Command::Ls(args) => ls::run(args).await,
+        Command::Cost(args) => cost::run(args).await,
         Command::Exec(args) => exec::run(args).await,
         Command::Cp(args) => cp::run(args).await,
         Command::Snapshot(args) => snapshot::run(args).await,

@@ -2,6 +2,7 @@
 
 use super::filled::Filled;
 use super::index::PoolIndex;
+use super::lanes::Lanes;
 use super::memory::Memory;
 use super::orphans::facts::OrphanMode;
 use super::pokes::Pokes;
@@ -15,11 +16,13 @@ use super::runtime::lease::LeaseHandle;
 use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
 use super::sandbox_pool::memory::PoolMemory;
+use super::sandbox_pool::siblings::Bounded;
 use crate::providers::Timing;
 use crate::providers::accounts::Accounts;
 use crate::providers::inventory::Inventory;
 use crate::telemetry::metrics::Metrics;
 use kube::runtime::reflector::Store;
+use std::sync::Arc;
 
 /// What every controller shares. One per process, behind an `Arc`.
 pub struct Context {
@@ -67,8 +70,14 @@ pub struct Context {
     pub pools: Store<GuardedPool>,
     /// Pools this process wrote to.
     pub pool_memory: PoolMemory,
+    /// Accounts whose owner bounds them.
+    pub bounded: Bounded,
     /// Sandboxes by pool.
     pub index: PoolIndex,
+    /// Workers of the Sandbox controller, by credentials.
+    pub sandbox_lanes: Arc<Lanes>,
+    /// Workers of the pool controller, by credentials.
+    pub pool_lanes: Arc<Lanes>,
     /// Makes the Sandbox controller look.
     pub poke_sandbox: Pokes<Guarded>,
     /// Makes the pool controller look.

@@ -6,6 +6,7 @@ pub mod context;
 pub mod filled;
 pub mod index;
 pub mod inputs;
+pub mod lanes;
 pub mod memory;
 pub mod orphans;
 pub mod pokes;

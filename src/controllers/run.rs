@@ -21,6 +21,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Check, Readiness};
 use crate::telemetry::server;
 use futures::StreamExt;
+use kube::ResourceExt;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -217,7 +218,19 @@ async fn show_budgets(context: &Context) {
             context.metrics.budget("digitalocean", &label, "minute", left.minute.into());
             context.metrics.budget("digitalocean", &label, "hour", left.hour.into());
         }
+        show_cost(context);
         tokio::time::sleep(BUDGET_PERIOD).await;
+    }
+}
+
+/// Cost grows without any event: status holds what it is computed from, the metric is kept up to date here.
+fn show_cost(context: &Context) {
+    let now = context.clock.now();
+    for guarded in context.pools.state() {
+        let Ok(pool) = &guarded.0 else { continue };
+        let Some(cost) = pool.status.as_ref().and_then(|status| status.cost.as_ref()) else { continue };
+        let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
+        context.metrics.pool_cost_to_date(&namespace, &name, cost.to_date(now).as_f64());
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod credentials;
 mod error;
+mod limits;
 
 pub use error::CredentialsError;
+pub use limits::AccountLimits;
 
 use self::credentials::Secrets;
 use super::budget::Budget;
@@ -46,6 +48,8 @@ pub struct Connection {
     pub secret_namespace: String,
     /// Its name.
     pub secret_name: String,
+    /// What the Secret's owner allows in the account.
+    pub limits: AccountLimits,
     /// Tells tokens apart in metrics and logs without showing any: eight
     /// characters of a hash.
     pub token_label: String,
@@ -135,7 +139,7 @@ impl Accounts {
     /// [`CredentialsError`]; none of them says anything about instances.
     pub async fn resolve(&self, pool_namespace: &str, provider: &ProviderSpec) -> Result<Connection, CredentialsError> {
         let reference = provider.credentials_ref().ok_or(CredentialsError::NoProvider)?;
-        let value = self.inner.secrets.token(pool_namespace, reference).await?;
+        let (value, limits) = self.inner.secrets.token(pool_namespace, reference).await?;
         let token = self.inner.token(value);
         let namespace = reference.namespace.as_deref().unwrap_or(pool_namespace);
         match token.open(&self.inner).await {
@@ -144,6 +148,7 @@ impl Accounts {
                 provider,
                 secret_namespace: namespace.to_owned(),
                 secret_name: reference.name.clone(),
+                limits,
                 token_label: token.label.clone(),
             }),
             Err(error) if error.class == ErrorClass::Auth => Err(CredentialsError::Rejected {

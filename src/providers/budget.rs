@@ -4,6 +4,11 @@
 //! hour, both sliding. Own calls are counted here; the calls of other programs
 //! with the same token show in the answers' headers.
 
+mod fairness;
+
+pub use fairness::may_call;
+
+use self::fairness::Fairness;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -52,6 +57,8 @@ pub const LISTINGS_PER_HOUR: u32 = PER_HOUR / 2;
 /// A call is counted when it leaves, the provider counts it when it arrives;
 /// the windows here are longer by what may lie between.
 const SLACK: Duration = Duration::from_secs(1);
+/// A pool that leaves others their part asks again after this.
+const TURN: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -107,6 +114,8 @@ struct State {
     minute: Window,
     hour: Window,
     listings: Window,
+    /// Creates of each pool in the minute and in the hour.
+    fair: [Fairness; 2],
     limit: u32,
     foreign: Option<Foreign>,
     /// Nothing at all before this: the provider said so.
@@ -132,6 +141,7 @@ impl Budget {
             minute: Window::new(MINUTE),
             hour: Window::new(HOUR),
             listings: Window::new(HOUR),
+            fair: [Fairness::new(MINUTE), Fairness::new(HOUR)],
             limit: PER_HOUR,
             foreign: None,
             shut_until: None,
@@ -145,6 +155,14 @@ impl Budget {
     /// The earliest moment at which asking again makes sense.
     pub fn admit(&self, kind: Kind) -> Result<(), Instant> {
         self.admit_at(kind, Instant::now())
+    }
+
+    /// Counts one create for a pool, if it may be made now: pools that compete get even parts.
+    ///
+    /// # Errors
+    /// The earliest moment at which asking again makes sense.
+    pub fn admit_create(&self, pool: &str) -> Result<(), Instant> {
+        self.admit_create_at(pool, Instant::now())
     }
 
     /// Takes in what an answer's headers say.
@@ -186,6 +204,24 @@ impl Budget {
         }
     }
 
+    fn admit_create_at(&self, pool: &str, now: Instant) -> Result<(), Instant> {
+        let mut state = self.lock();
+        state.forget_old(now);
+        let until = state.earliest(Kind::Create, now).filter(|until| *until > now);
+        let until = until.or_else(|| (!state.is_turn_of(pool, now)).then(|| now + TURN));
+        match until {
+            Some(until) => {
+                state.fair.iter_mut().for_each(|fair| fair.refused(pool, now));
+                Err(until)
+            }
+            None => {
+                state.fair.iter_mut().for_each(|fair| fair.called(pool, now));
+                state.count(Kind::Create, now);
+                Ok(())
+            }
+        }
+    }
+
     fn told_at(&self, told: Told, now: Instant) {
         let mut state = self.lock();
         state.forget_old(now);
@@ -222,6 +258,16 @@ impl State {
         // Other programs' calls leave the window at a time nobody here knows: look again in a minute.
         let hour = self.hour.free_at(hour_cap, now).map(|until| until.min(now + MINUTE));
         [self.minute.free_at(share(PER_MINUTE), now), hour, listing, self.shut_until].into_iter().flatten().max()
+    }
+
+    /// Whether the pool may have one of the creates that are left, next to those that wait.
+    fn is_turn_of(&mut self, pool: &str, now: Instant) -> bool {
+        let caps = [PER_MINUTE, self.limit].map(|cap| cap / 5 * 4);
+        let used = [self.minute.used(), self.hour.used().saturating_add(self.foreign_now(now))];
+        self.fair
+            .iter_mut()
+            .zip(caps.into_iter().zip(used))
+            .all(|(fair, (cap, used))| fair.admits(pool, cap.saturating_sub(used), cap, now))
     }
 
     fn count(&mut self, kind: Kind, now: Instant) {

@@ -118,3 +118,39 @@ proptest! {
         prop_assert!(busiest(&listings, HOUR) <= LISTINGS_PER_HOUR as usize);
     }
 }
+
+#[test]
+fn a_hungry_pool_leaves_a_small_one_its_part_of_the_creates() {
+    let (budget, start) = (Budget::new(), Instant::now());
+    let burst = |pool: &str, now: Instant| (0..500).take_while(|_| budget.admit_create_at(pool, now).is_ok()).count();
+    assert_eq!(burst("hungry", start), 200, "alone it may have all of it");
+    assert_eq!(burst("small", start), 0);
+    // The minute is over, and the hungry one comes first again.
+    let next = start + seconds(62);
+    budget.admit_create_at("small", next - seconds(2)).expect_err("still full");
+    assert_eq!(burst("hungry", next), 100);
+    assert_eq!(burst("small", next), 100);
+    // Who does not come back is not waited for.
+    let later = next + seconds(124);
+    assert_eq!(burst("hungry", later), 200);
+}
+
+proptest! {
+    #[test]
+    fn every_pool_gets_its_even_part_whatever_the_others_do(
+        order in prop::collection::vec(0_usize..4, 1..400), cap in 4_u32..60
+    ) {
+        // All four wait all the time; the order in which they ask is anything.
+        let mut had = [0_u32; 4];
+        for pool in order.iter().chain([0, 1, 2, 3].repeat(60).iter()) {
+            let left = cap - had.iter().sum::<u32>();
+            let waiting: Vec<u32> = (0..4).filter(|other| other != pool).map(|other| had[other]).collect();
+            if may_call(had[*pool], &waiting, left, cap) {
+                had[*pool] += 1;
+            }
+            prop_assert!(had.iter().sum::<u32>() <= cap);
+        }
+        prop_assert!(had.iter().all(|had| *had >= cap / 4), "{had:?} of {cap}");
+        prop_assert!(had.iter().sum::<u32>() == cap, "{had:?} of {cap}: something is left although all wait");
+    }
+}

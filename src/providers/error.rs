@@ -11,6 +11,9 @@ pub enum ErrorClass {
     NameTaken,
     /// The request can never work as it is (400, 422); this call changed nothing.
     Invalid,
+    /// The account takes no more instances, while nothing is wrong with the request (422 on
+    /// create); this call made nothing. It may work later.
+    Quota,
     /// The credentials are refused (401, 403); this call changed nothing.
     Auth,
     /// Too many calls; this call changed nothing. Not before `until`.
@@ -29,6 +32,7 @@ impl ErrorClass {
             Self::Gone => "gone",
             Self::NameTaken => "name_taken",
             Self::Invalid => "invalid",
+            Self::Quota => "quota",
             Self::Auth => "auth",
             Self::Limited { .. } => "limited",
             Self::Unknown => "unknown",

@@ -27,7 +27,7 @@ type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 /// | --- | --- |
 /// | `sandbar_pool_sandboxes` | namespace, pool, state (warm, creating, claimed, failed, total) |
 /// | `sandbar_pool_desired_warm` | namespace, pool |
-/// | `sandbar_pool_usd_per_hour` | namespace, pool |
+/// | `sandbar_pool_usd_per_hour`, `sandbar_pool_usd_to_date` | namespace, pool |
 /// | `sandbar_claims_total` | namespace, pool, outcome (warm, cold, timeout, failed) |
 /// | `sandbar_claim_duration_seconds` | namespace, pool, outcome |
 /// | `sandbar_provider_calls_total` | provider, operation, class (ok or an error class) |
@@ -45,6 +45,7 @@ struct Inner {
     sandboxes: Family<PoolStates, Gauge>,
     desired: Family<Pool, Gauge>,
     usd_per_hour: Family<Pool, Amount>,
+    usd_to_date: Family<Pool, Amount>,
     claims: Family<Claim, Counter>,
     claim_seconds: Durations<Claim>,
     calls: Family<Operation, Counter>,
@@ -86,6 +87,7 @@ impl Metrics {
             sandboxes: Family::default(),
             desired: Family::default(),
             usd_per_hour: Family::default(),
+            usd_to_date: Family::default(),
             claims: Family::default(),
             // 5 ms (one write) to 11 min (a cold start at its deadline).
             claim_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 18))),
@@ -129,6 +131,11 @@ impl Metrics {
         self.0.usd_per_hour.get_or_create(&Pool::new(namespace, name)).set(usd_per_hour);
     }
 
+    /// Sets what one pool cost until now, in USD.
+    pub fn pool_cost_to_date(&self, namespace: &str, name: &str, usd: f64) {
+        self.0.usd_to_date.get_or_create(&Pool::new(namespace, name)).set(usd);
+    }
+
     /// Counts one claim and how long it took, from its object or first write
     /// to its holder having a sandbox or an answer.
     pub fn claim(&self, namespace: &str, pool: &str, outcome: ClaimOutcome, took: Duration) {
@@ -150,6 +157,7 @@ impl Metrics {
         }
         self.0.desired.remove(&pool);
         self.0.usd_per_hour.remove(&pool);
+        self.0.usd_to_date.remove(&pool);
     }
 
     /// Counts one provider call; `class` is `ok` or the label of an error class.
@@ -195,6 +203,7 @@ impl Inner {
         r.register("pool_sandboxes", "Members of a pool by state", self.sandboxes.clone());
         r.register("pool_desired_warm", "Warm level to hold", self.desired.clone());
         r.register("pool_usd_per_hour", "What a pool costs now, in USD per hour", self.usd_per_hour.clone());
+        r.register("pool_usd_to_date", "What a pool cost until now, in USD", self.usd_to_date.clone());
         r.register("claims", "Claims by outcome", self.claims.clone());
         let seconds = Unit::Seconds;
         r.register_with_unit("claim_duration", "Time to a sandbox", seconds.clone(), self.claim_seconds.clone());

@@ -4,6 +4,7 @@ mod agent;
 mod claims;
 mod claims_flow;
 mod cloudsim;
+mod cost;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod dev;
@@ -21,6 +22,7 @@ mod rules;
 mod runtime;
 mod s3;
 mod scene;
+mod share;
 mod sizing;
 mod wait;
 mod watcher;

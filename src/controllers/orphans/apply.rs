@@ -107,7 +107,9 @@ fn refuse(context: &Context, connection: &Connection, kept: &Kept) -> bool {
             context.accounts.forget(connection);
             true
         }
-        ErrorClass::Gone | ErrorClass::NameTaken | ErrorClass::Invalid | ErrorClass::Unknown => false,
+        ErrorClass::Gone | ErrorClass::NameTaken | ErrorClass::Invalid | ErrorClass::Quota | ErrorClass::Unknown => {
+            false
+        }
     }
 }
 

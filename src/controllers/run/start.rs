@@ -5,6 +5,7 @@ use crate::api::short_hash;
 use crate::controllers::context::Context;
 use crate::controllers::filled::Filled;
 use crate::controllers::index::PoolIndex;
+use crate::controllers::lanes::Lanes;
 use crate::controllers::memory::Memory;
 use crate::controllers::probes::{Ask, Probes};
 use crate::controllers::runtime::backoff::Backoff;
@@ -15,6 +16,7 @@ use crate::controllers::runtime::gate::Gate;
 use crate::controllers::runtime::lease::LeaseHandle;
 use crate::controllers::sandbox::{self, Guarded};
 use crate::controllers::sandbox_pool::memory::PoolMemory;
+use crate::controllers::sandbox_pool::siblings::Bounded;
 use crate::controllers::sandbox_pool::{self, GuardedPool};
 use crate::controllers::wiring::Wiring;
 use crate::failure::{Failure, chain};
@@ -94,7 +96,10 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
             .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?,
     };
     let follow_ups = FollowUps::standard(ticks.clone());
+    let (wake_sandbox, wake_pool) = (poke_sandbox.clone(), poke_pool.clone());
     let context = Arc::new(Context {
+        sandbox_lanes: Lanes::new(sandbox::CONCURRENCY, move |namespace, name| wake_sandbox.poke(namespace, name)),
+        pool_lanes: Lanes::new(sandbox_pool::CONCURRENCY, move |namespace, name| wake_pool.poke(namespace, name)),
         accounts,
         inventory: Inventory::new(&installation, &timing),
         events: Publisher::start(client.clone(), clock.clone(), follow_ups.clone(), &identity),
@@ -103,6 +108,7 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         follow_ups,
         memory: Memory::default(),
         pool_memory: PoolMemory::default(),
+        bounded: Bounded::default(),
         index: PoolIndex::default(),
         filled: Filled::default(),
         system_namespace: settings.namespace.clone(),

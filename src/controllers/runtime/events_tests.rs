@@ -28,7 +28,9 @@ fn server(status: StatusCode) -> (Client, mpsc::UnboundedReceiver<(Method, Strin
             let body = body.collect().await?.to_bytes();
             let value: Value = serde_json::from_slice(&body)?;
             sender.send((parts.method, parts.uri.path().to_owned(), value))?;
-            Ok::<_, tower::BoxError>(Response::builder().status(status).body(Full::from("{}"))?)
+            let refusal = serde_json::json!({"kind": "Status", "apiVersion": "v1", "code": status.as_u16()});
+            let answer = if status.is_client_error() { refusal.to_string() } else { "{}".to_owned() };
+            Ok::<_, tower::BoxError>(Response::builder().status(status).body(Full::from(answer))?)
         }
     });
     (Client::new(service, "default"), writes)

@@ -1,7 +1,7 @@
 //! Everything that a plan for one Sandbox may look at, as plain data.
 
 use crate::api::conditions::Reason;
-use crate::api::{OnEmpty, Phase, Sandbox, Span};
+use crate::api::{OnEmpty, Phase, Sandbox, Span, Usd};
 use crate::controllers::inputs::Unresolved;
 use crate::providers::{Account, Inputs, Instance};
 use jiff::Timestamp;
@@ -36,6 +36,10 @@ pub struct MemberFacts {
     pub probe: Option<ProbeFact>,
     /// The request that the claim was made for.
     pub request: RequestFact,
+    /// Price of the instance; none if nobody knows it, or it stands in the status already.
+    pub usd_per_hour: Option<Usd>,
+    /// Whether the pool took over what the member cost.
+    pub books: BooksFact,
     /// How often the provider is listed while something is in flight.
     pub listing_period: Duration,
     /// An unclaimed member whose agent is away for so long is replaced.
@@ -130,6 +134,19 @@ pub enum RequestFact {
     Gone,
     /// Nobody can tell.
     Unknown,
+}
+
+/// Whether the pool took over what a member cost, once that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BooksFact {
+    /// Not yet.
+    Open,
+    /// It stands in the pool's status.
+    Taken,
+    /// The API server said that there is no such pool.
+    NoPool,
+    /// The pool cannot be read, and may never be.
+    Unreadable,
 }
 
 /// What was observed of a request.

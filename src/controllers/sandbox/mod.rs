@@ -13,6 +13,7 @@ pub use watch::{CONCURRENCY, note};
 
 use super::apply_error::ApplyError;
 use super::context::Context;
+use super::lanes::Place;
 use super::runtime::backoff::Backoff;
 use crate::api::{Lean, Sandbox};
 use crate::telemetry::metrics::ReconcileOutcome;
@@ -32,6 +33,8 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(300);
 const FILL_PAUSE: Duration = Duration::from_millis(100);
 /// A view that does not show our own last write is not worth a plan.
 const STALE_PAUSE: Duration = Duration::from_millis(25);
+/// Who found no place is woken when there is one; this is a net under that.
+const LANE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why a pass ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,7 @@ pub async fn look(guarded: Arc<Guarded>, context: Arc<Context>) -> Duration {
     if context.gate.is_stale(&uid, sandbox.metadata.resource_version.as_deref().unwrap_or_default()) {
         return STALE_PAUSE;
     }
+    let Ok(_place) = enter(&context, &sandbox) else { return LANE_PAUSE };
     let began = Instant::now();
     let result = pass(&context, &sandbox).await;
     let outcome = match &result {
@@ -85,6 +89,18 @@ pub async fn look(guarded: Arc<Guarded>, context: Arc<Context>) -> Duration {
     context.metrics.reconcile("sandbox", outcome, began.elapsed());
     finish(result, &context.backoff, &uid, &sandbox)
 }
+
+/// A place among the workers for the account that the pass may have to ask; a request asks none.
+fn enter(context: &Context, sandbox: &Sandbox) -> Result<Option<Place>, LaneFull> {
+    let namespace = sandbox.namespace().unwrap_or_default();
+    let secret = sandbox.spec.template.as_ref().and_then(|template| template.provider.credentials_ref());
+    let Some(secret) = secret else { return Ok(None) };
+    let lane = (secret.namespace.clone().unwrap_or_else(|| namespace.clone()), secret.name.clone());
+    context.sandbox_lanes.enter(&lane, &(namespace, sandbox.name_any())).map(Some).ok_or(LaneFull)
+}
+
+/// Every worker that the account may have is busy.
+struct LaneFull;
 
 async fn pass(context: &Context, sandbox: &Arc<Sandbox>) -> Result<Option<Duration>, Error> {
     let (observed, connection) = observe::observe(context, sandbox).await?;

@@ -4,6 +4,7 @@
 mod attempt;
 mod claim;
 mod inputs;
+mod meter;
 mod request;
 mod running;
 mod teardown;

@@ -50,6 +50,7 @@ fn created(status: &mut SandboxStatus, seen: Instance) -> Option<Wanted> {
     instance.id = Some(seen.id);
     instance.deployment_id = seen.deployment_id;
     instance.created_at = seen.created_at.map(|time| Time(conditions::whole_second(time)));
+    status.instance_costs(None);
     let told = status.conditions.iter().any(|condition| condition.type_ == Type::ProviderReachable.as_str());
     told.then(|| Wanted::new(Type::ProviderReachable, true, Reason::AsExpected, "the provider answers"))
 }
@@ -60,6 +61,7 @@ fn not_created(status: &mut SandboxStatus, error: &ProviderError, fresh: bool, n
             // Only the first call of an attempt proves that nothing exists: an earlier one may have.
             return Some(fail(status, Reason::InvalidSpec, &error.message, now, true, fresh));
         }
+        ErrorClass::Quota => return Some(fail(status, Reason::AccountLimit, &error.message, now, false, fresh)),
         ErrorClass::Auth => (Reason::CredentialsRejected, error.to_string()),
         ErrorClass::Limited { .. } => (Reason::RateLimited, error.to_string()),
         // Unclear: it is looked for; a write for every such answer would only make noise.

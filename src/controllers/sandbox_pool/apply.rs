@@ -56,6 +56,10 @@ async fn perform(context: &Context, current: &mut Arc<SandboxPool>, effect: Effe
         Effect::DeleteMember { name, uid, resource_version, reason } => {
             members::delete(context, current, &name, uid, resource_version, reason).await
         }
+        Effect::WakePools { pools } => {
+            pools.iter().for_each(|(namespace, name)| context.poke_pool.poke(namespace, name));
+            Ok(())
+        }
         Effect::CountClaim { kind, waited } => {
             let outcome = match kind {
                 StartKind::Warm => ClaimOutcome::Warm,

@@ -1,8 +1,10 @@
 //! Everything that a plan for one pool may look at, as plain data.
 
-use crate::api::{Phase, SandboxPool, StartKind};
+use super::share::Claimant;
+use crate::api::{Phase, SandboxCost, SandboxPool, StartKind, Usd};
 use crate::controllers::inputs::Unresolved;
 use crate::controllers::sandbox::facts::ProviderFact;
+use crate::providers::accounts::AccountLimits;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,6 +27,10 @@ pub struct Observed {
     pub hidden_slots: BTreeSet<i32>,
     /// Slots whose name another object has.
     pub blocked_slots: BTreeSet<i32>,
+    /// UIDs of everything in the pool that exists, readable or not.
+    pub present: BTreeSet<String>,
+    /// Price of one more sandbox; none if nobody knows it, or nothing depends on it.
+    pub usd_per_hour: Option<Usd>,
     /// When the requests that wait for a member were made.
     pub queue: Vec<Timestamp>,
     /// Requests that ended lately without a sandbox: demand that was not served.
@@ -33,6 +39,8 @@ pub struct Observed {
     pub provider: ProviderFact,
     /// Whether the Secrets, the size and the region that the spec names are there.
     pub refs: RefsFact,
+    /// The account and its pools, where its owner bounds what they have together.
+    pub account: Option<AccountFact>,
     /// The in-use finalizer is on the credentials Secret.
     pub secret_held: bool,
     /// A complete listing, begun after the last member went, shows no instance of this pool.
@@ -64,6 +72,21 @@ pub struct Lost {
     pub uid: String,
     /// When it was made.
     pub asked: Timestamp,
+}
+
+/// An account that is bounded, and what is in it.
+#[derive(Clone, Debug)]
+pub struct AccountFact {
+    /// The account.
+    pub account: String,
+    /// Its bounds.
+    pub limits: AccountLimits,
+    /// There is a bound on the cost, and some size has no price.
+    pub unpriced: bool,
+    /// Members that belong to none of its pools, and what they cost per hour.
+    pub strangers: (usize, Usd),
+    /// Its pools, this one included.
+    pub pools: Vec<Claimant>,
 }
 
 /// One member, as far as its pool is concerned.
@@ -105,6 +128,8 @@ pub struct Member {
     pub lacks_refs: bool,
     /// It is what a member made now would be.
     pub updated: bool,
+    /// What it costs.
+    pub cost: SandboxCost,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
 }

@@ -6,6 +6,8 @@ pub mod facts;
 pub mod memory;
 pub mod observe;
 pub mod plan;
+pub mod share;
+pub mod siblings;
 mod sizing;
 mod watch;
 
@@ -14,7 +16,6 @@ pub use watch::{CONCURRENCY, note};
 use super::apply_error::ApplyError;
 use super::context::Context;
 use crate::api::{Lean, SandboxPool, SandboxPoolStatus};
-use crate::providers::accounts::Connection;
 use crate::telemetry::metrics::{PoolCounts, ReconcileOutcome};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -33,6 +34,8 @@ const FILL_PAUSE: Duration = Duration::from_millis(100);
 /// A view that does not show our own last write is not worth a plan.
 const STALE_PAUSE: Duration = Duration::from_millis(25);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
+/// Who found no place is woken when there is one; this is a net under that.
+const LANE_PAUSE: Duration = Duration::from_secs(30);
 
 /// One pass over one pool, as kube's controller calls it.
 ///
@@ -64,13 +67,17 @@ pub async fn look(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Duration 
     if context.gate.is_stale(&uid, &pool.resource_version().unwrap_or_default()) {
         return STALE_PAUSE;
     }
+    let Some(_place) = context.pool_lanes.enter(&lane(&pool), &(pool.namespace().unwrap_or_default(), pool.name_any()))
+    else {
+        return LANE_PAUSE;
+    };
     let began = Instant::now();
-    let (observed, connection) = observe::observe(&context, &pool).await;
+    let (observed, _turn) = observe::observe(&context, &pool).await;
     let plan = plan::plan(&observed);
     let again = plan.again;
     let shown = plan.status.clone().or_else(|| pool.status.clone()).unwrap_or_default();
     let result = apply::apply(&context, &pool, plan).await;
-    show(&context, &pool, &shown, connection.as_ref()).await;
+    show(&context, &pool, &shown);
     let (outcome, pause) = match result {
         Ok(()) => {
             context.backoff.succeeded(&uid);
@@ -93,8 +100,17 @@ pub async fn look(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Duration 
     pause
 }
 
+/// The Secret whose account a pass may have to ask.
+fn lane(pool: &SandboxPool) -> (String, String) {
+    let namespace = pool.namespace().unwrap_or_default();
+    match pool.spec.provider.credentials_ref() {
+        Some(secret) => (secret.namespace.clone().unwrap_or(namespace), secret.name.clone()),
+        None => (namespace, String::new()),
+    }
+}
+
 /// Shows the pool in the metrics.
-async fn show(context: &Context, pool: &SandboxPool, status: &SandboxPoolStatus, connection: Option<&Connection>) {
+fn show(context: &Context, pool: &SandboxPool, status: &SandboxPoolStatus) {
     let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
     let count = |number: i32| u32::try_from(number).unwrap_or_default();
     let counts = PoolCounts {
@@ -106,9 +122,7 @@ async fn show(context: &Context, pool: &SandboxPool, status: &SandboxPoolStatus,
         desired_warm: count(status.desired_warm),
     };
     context.metrics.pool(&namespace, &name, counts);
-    let (Some(connection), Some(provider)) = (connection, &pool.spec.provider.digital_ocean) else { return };
-    // Without a price nothing is shown: a wrong one would be worse.
-    if let Ok(usd_per_second) = connection.provider.usd_per_second(&provider.size).await {
-        context.metrics.pool_cost(&namespace, &name, f64::from(status.total) * usd_per_second * 3600.0);
-    }
+    let cost = status.cost.clone().unwrap_or_default();
+    context.metrics.pool_cost(&namespace, &name, cost.usd_per_hour.as_f64());
+    context.metrics.pool_cost_to_date(&namespace, &name, cost.to_date(context.clock.now()).as_f64());
 }

@@ -3,28 +3,33 @@
 mod refs;
 
 use super::facts::{Failure, Lost, Member, Observed};
+use super::siblings;
 use crate::api::conditions::{Reason, Type};
-use crate::api::{Phase, Sandbox, SandboxPool, SandboxStatus, Template};
+use crate::api::{Phase, Sandbox, SandboxPool, SandboxStatus, Template, Usd};
 use crate::controllers::context::Context;
 use crate::controllers::index::readable;
 use crate::controllers::sandbox::Guarded;
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox::observe::queue;
 use crate::providers::ErrorClass;
-use crate::providers::accounts::Connection;
+use crate::providers::accounts::{AccountLimits, Connection};
 use crate::providers::inventory::Urgency;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
-/// Observes one pool, and gives the way to its provider where it is open. Reads caches and the
-/// credentials only: what is written upon it is guarded by names and versions.
-pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, Option<Connection>) {
+/// Observes one pool. Reads caches, the credentials and the price only: what is written upon it is
+/// guarded by names and versions. Where the account is bounded, the turn is to be kept until the plan is carried out.
+pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, Option<Turn>) {
     let namespace = pool.namespace().unwrap_or_default();
     let (name, uid) = (pool.name_any(), pool.uid().unwrap_or_default());
     let (provider, connection) = connect(context, pool, &namespace).await;
+    let price = price(pool, connection.as_ref()).await;
+    let refs = refs::read(context, pool, &namespace, &provider, connection.as_ref()).await;
+    let turn = turn(context, pool, connection.as_ref()).await;
     let all = context.index.sandboxes(&context.sandboxes, &namespace, &name);
     let bound: HashSet<&str> = readable(&all).filter_map(binding).collect();
     let template = pool.spec.template(&uid, pool.metadata.generation.unwrap_or_default());
@@ -41,13 +46,19 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
     let secret_held = pool.spec.provider.credentials_ref().is_some_and(|secret| {
         context.pool_memory.is_secret_held(secret.namespace.as_deref().unwrap_or(&namespace), &secret.name)
     });
-    let refs = refs::read(context, pool, &namespace, &provider, connection.as_ref()).await;
+    let account = connection
+        .as_ref()
+        .zip(turn.as_ref())
+        .map(|(connection, turn)| siblings::observe(context, pool, connection, turn.limits.clone(), &turn.prices));
     let observed = Observed {
+        account,
         now: context.clock.now(),
         queue: queue(readable(&all)).iter().filter_map(|request| made(request)).collect(),
         lost: lost(readable(&all), context.clock.now()),
         blocked_slots: blocked(context, pool, &namespace, &members, &hidden_slots),
         undecodable: unreadable.len(),
+        present: all.iter().filter_map(|guarded| guarded.uid()).collect(),
+        usd_per_hour: price,
         status_written_ago: context.pool_memory.status_written_ago(&uid),
         clock_skew: context.clock.skew().unsigned_abs(),
         pool: Arc::clone(pool),
@@ -59,7 +70,28 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
         secret_held,
         proved_empty,
     };
-    (observed, connection)
+    (observed, turn)
+}
+
+/// This pool's turn in an account that is bounded.
+pub struct Turn {
+    limits: AccountLimits,
+    prices: HashMap<String, Usd>,
+    _held: OwnedMutexGuard<()>,
+}
+
+async fn turn(context: &Context, pool: &SandboxPool, connection: Option<&Connection>) -> Option<Turn> {
+    let connection = connection?;
+    let limits = context.bounded.limits(connection);
+    if !limits.any() {
+        return None;
+    }
+    let prices = match limits.hourly_usd {
+        Some(_) => siblings::prices(context, pool, connection).await,
+        None => HashMap::new(),
+    };
+    let _held = context.bounded.turn(&connection.account.0).await;
+    Some(Turn { limits, prices, _held })
 }
 
 async fn connect(context: &Context, pool: &SandboxPool, namespace: &str) -> (ProviderFact, Option<Connection>) {
@@ -67,6 +99,13 @@ async fn connect(context: &Context, pool: &SandboxPool, namespace: &str) -> (Pro
         Ok(connection) => (listing_fact(context, &connection), Some(connection)),
         Err(error) => (ProviderFact::Shut { reason: error.reason(), message: error.to_string() }, None),
     }
+}
+
+/// What one more sandbox would cost, where a budget asks for it.
+async fn price(pool: &SandboxPool, connection: Option<&Connection>) -> Option<Usd> {
+    pool.spec.budget.as_ref()?;
+    let size = &pool.spec.provider.digital_ocean.as_ref()?.size;
+    connection?.provider.usd_per_second(size).await.ok().map(Usd::per_hour)
 }
 
 /// An account that cannot be listed is as good as shut: nothing is made that nobody could find again.
@@ -89,7 +128,7 @@ fn made(sandbox: &Sandbox) -> Option<jiff::Timestamp> {
     sandbox.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
-fn binding(sandbox: &Sandbox) -> Option<&str> {
+pub(super) fn binding(sandbox: &Sandbox) -> Option<&str> {
     let live = !sandbox.is_member() && sandbox.phase() != Phase::Ended && !sandbox.is_deleting();
     sandbox.status.as_ref().filter(|_| live)?.bound_to.as_ref().map(|bound| bound.uid.as_str())
 }
@@ -131,7 +170,7 @@ fn is_updated(sandbox: &Sandbox, template: &Template) -> bool {
         .is_some_and(|has| has.pool_generation > template.pool_generation || has.is_like(template))
 }
 
-fn member(sandbox: &Sandbox, bound: &HashSet<&str>, template: &Template) -> Option<Member> {
+pub(super) fn member(sandbox: &Sandbox, bound: &HashSet<&str>, template: &Template) -> Option<Member> {
     let slot = sandbox.spec.slot?;
     let nothing = SandboxStatus::default();
     let status = sandbox.status.as_ref().unwrap_or(&nothing);
@@ -170,6 +209,7 @@ fn member(sandbox: &Sandbox, bound: &HashSet<&str>, template: &Template) -> Opti
         start_kind: status.start_kind,
         generation: sandbox.spec.template.as_ref().map(|template| template.pool_generation).unwrap_or_default(),
         updated: is_updated(sandbox, template),
+        cost: status.cost.clone().unwrap_or_default(),
         failure,
     })
 }

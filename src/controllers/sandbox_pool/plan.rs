@@ -1,6 +1,9 @@
 //! What to do about one pool: pure, so that every rule can be tested without a cluster.
 
+mod account;
 mod age;
+mod budget;
+mod cost;
 mod drain;
 mod failures;
 mod level;
@@ -54,6 +57,11 @@ pub enum Effect {
         /// From the claim to a usable sandbox.
         waited: Duration,
     },
+    /// Make other pools of the account look: they have something to give back.
+    WakePools {
+        /// Their namespaces and names.
+        pools: Vec<(String, String)>,
+    },
     /// Let the pool go.
     LiftFinalizer,
     /// Tell people.
@@ -83,6 +91,7 @@ pub fn plan(observed: &Observed) -> Plan {
     let mut draft = Draft::new(observed);
     draft.count_claims();
     failures::note(&mut draft);
+    cost::settle(&mut draft);
     if observed.pool.metadata.deletion_timestamp.is_some() {
         drain::plan(&mut draft);
     } else if !has_finalizer(observed) {
@@ -106,12 +115,22 @@ struct Draft<'facts> {
     again: Option<Duration>,
     /// Members that this plan removes.
     removed: BTreeSet<String>,
+    /// What the budget allows.
+    room: budget::Room,
 }
 
 impl<'facts> Draft<'facts> {
     fn new(facts: &'facts Observed) -> Self {
         let status = facts.pool.status.clone().unwrap_or_default();
-        Self { facts, status, wanted: Vec::new(), effects: Vec::new(), again: None, removed: BTreeSet::new() }
+        Self {
+            facts,
+            status,
+            wanted: Vec::new(),
+            effects: Vec::new(),
+            again: None,
+            removed: BTreeSet::new(),
+            room: budget::Room::unbounded(),
+        }
     }
 
     fn want(&mut self, kind: Type, status: bool, reason: Reason, message: impl Into<String>) {

@@ -69,6 +69,7 @@ pub async fn claim(stage: &Stage, report: &mut Report) -> Result<String, Failure
     stage.kubectl(report, &["get", "sandboxpools,sandboxes"]).await?;
     let shown = format!("{target} warm and 1 claimed {} later", seconds(started.elapsed()));
     report.note("the claimed one is replaced", true, shown);
+    stage.sandbar(report, &["cost"]).await?;
     Ok(run)
 }
 

@@ -1,6 +1,7 @@
 //! Tokens out of Secrets, read seldom and by one reader at a time.
 
 use super::error::CredentialsError;
+use super::limits::{self, AccountLimits};
 use super::lock;
 use crate::api::{ALLOWED_NAMESPACES_ANNOTATION, CredentialsRef};
 use crate::telemetry::secret::Secret;
@@ -31,15 +32,17 @@ impl Secrets {
         Self { client, ttl, slots: Mutex::default() }
     }
 
-    /// The token that a pool in this namespace names.
+    /// The token that a pool in this namespace names, and the limits that its Secret tells.
     pub(super) async fn token(
         &self,
         pool_namespace: &str,
         reference: &CredentialsRef,
-    ) -> Result<Secret<String>, CredentialsError> {
+    ) -> Result<(Secret<String>, AccountLimits), CredentialsError> {
         let namespace = reference.namespace.as_deref().unwrap_or(pool_namespace);
         let secret = self.read(namespace, &reference.name).await?;
-        token_in(secret.as_deref(), pool_namespace, reference)
+        let token = token_in(secret.as_deref(), pool_namespace, reference)?;
+        let annotations = secret.as_ref().and_then(|secret| secret.metadata.annotations.as_ref());
+        Ok((token, limits::read(annotations, &format!("{namespace}/{}", reference.name))))
     }
 
     pub(super) fn forget(&self, namespace: &str, name: &str) {

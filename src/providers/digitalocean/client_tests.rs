@@ -55,7 +55,6 @@ async fn a_create_is_sent_once_and_says_what_its_failure_proves_s1() {
         (refusal(403), "auth"),
         (refusal(404), "unknown"),
         (refusal(409), "name_taken"),
-        (refusal(422), "invalid"),
         (refusal(429), "limited"),
         (refusal(500), "unknown"),
         (Reply::Html(504), "unknown"),
@@ -70,6 +69,21 @@ async fn a_create_is_sent_once_and_says_what_its_failure_proves_s1() {
         assert_eq!(label(server.client().create(&request()).await), class, "{reply:?}");
         assert_eq!(server.calls(), ["POST /v2/apps"], "{reply:?}");
     }
+}
+
+#[tokio::test]
+async fn a_422_is_the_accounts_limit_unless_the_spec_alone_is_refused_too() {
+    let full = Reply::Json(422, json!({"id": "unprocessable_entity", "message": "no more apps"}));
+    let fine = Reply::Json(200, json!({"app_name_available": true}));
+    let bad = Reply::Json(422, json!({"id": "unprocessable_entity", "message": "bad size"}));
+    for (proposed, class) in [(fine, "quota"), (bad, "invalid"), (Reply::Html(502), "quota")] {
+        let server = Scripted::start("team", [full.clone(), proposed]).await;
+        let error = server.client().create(&request()).await.expect_err("refused");
+        assert_eq!((error.class.label(), error.message.as_str()), (class, "422: no more apps"));
+        assert_eq!(server.calls(), ["POST /v2/apps", "POST /v2/apps/propose"], "the create itself is sent once");
+    }
+    let server = Scripted::start("team", [Reply::Json(422, json!({}))]).await;
+    assert_eq!(server.client().name_available("sb-x").await.expect_err("refused").class, ErrorClass::Invalid);
 }
 
 #[tokio::test]

@@ -35,11 +35,13 @@ pub(super) struct Call<'a> {
     pub path: &'a [&'a str],
     pub query: &'a [(&'a str, String)],
     pub body: Option<Value>,
+    /// UID of the pool that a create is for.
+    pub pool: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn get(operation: &'static str, path: &'a [&'a str]) -> Self {
-        Self { operation, kind: Kind::Read, method: Method::GET, path, query: &[], body: None }
+        Self { operation, kind: Kind::Read, method: Method::GET, path, query: &[], body: None, pool: None }
     }
 }
 
@@ -96,7 +98,11 @@ impl Http {
         if self.fence.is_closed() {
             return Err(unknown(operation, "the call was not made: this process does not lead".to_owned()));
         }
-        self.budget.admit(call.kind).map_err(|until| ProviderError {
+        let admitted = match call.pool {
+            Some(pool) => self.budget.admit_create(pool),
+            None => self.budget.admit(call.kind),
+        };
+        admitted.map_err(|until| ProviderError {
             class: ErrorClass::Limited { until },
             operation,
             message: "the rate budget is used up; the call was not made".to_owned(),
@@ -160,6 +166,8 @@ impl Http {
         let class = match status {
             StatusCode::NOT_FOUND if matches!(operation, GET | DELETE) => ErrorClass::Gone,
             StatusCode::CONFLICT if operation == CREATE => ErrorClass::NameTaken,
+            // Validation answers 400; whether it really is the account's limit is asked in `create`.
+            StatusCode::UNPROCESSABLE_ENTITY if operation == CREATE => ErrorClass::Quota,
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ErrorClass::Invalid,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorClass::Auth,
             StatusCode::TOO_MANY_REQUESTS => {

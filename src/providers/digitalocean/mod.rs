@@ -28,6 +28,7 @@ use crate::telemetry::secret::Secret;
 use crate::wall::Wall;
 use async_trait::async_trait;
 use reqwest::Method;
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -99,6 +100,22 @@ impl DigitalOcean {
         self.verify(Kind::Read).await.err().unwrap_or(error)
     }
 
+    /// A 422 speaks of the account's limits unless the very same spec is refused where nothing is
+    /// made of it; nothing else in the answer tells the two apart. Where that cannot be asked, the
+    /// limit is believed: it is tried again, and a bad spec is found out then.
+    async fn refused(&self, error: ProviderError, body: Value) -> ProviderError {
+        if error.class != ErrorClass::Quota {
+            return error;
+        }
+        let call = Call { method: Method::POST, body: Some(body), ..Call::get("propose", &["apps", "propose"]) };
+        match self.http.json::<ProposeAnswer>(call).await {
+            Err(refused) if refused.class == ErrorClass::Invalid => {
+                ProviderError { class: ErrorClass::Invalid, ..error }
+            }
+            _ => error,
+        }
+    }
+
     /// An app with no deployment in it may have one that failed at first: only
     /// the list of deployments still shows it.
     async fn newest_deployment(&self, mut instance: Instance) -> Result<Instance, ProviderError> {
@@ -167,14 +184,23 @@ impl Provider for DigitalOcean {
         if !self.verified.is_fresh() {
             self.verify(Kind::Create).await?;
         }
-        let body = Some(request::create(request, provider));
-        let call = Call { kind: Kind::Create, method: Method::POST, body, ..Call::get(CREATE, &["apps"]) };
+        let body = request::create(request, provider);
+        let call = Call {
+            kind: Kind::Create,
+            method: Method::POST,
+            body: Some(body.clone()),
+            pool: Some(request.marks.pool_uid.as_str()),
+            ..Call::get(CREATE, &["apps"])
+        };
         let hide = |error: ProviderError| ProviderError {
             // An answer may repeat what it does not like.
             message: hide(&error.message, request.inputs.hidden().chain([request.agent_token.expose().as_str()])),
             ..error
         };
-        let answer: AppAnswer = self.http.json(call).await.map_err(hide)?;
+        let answer: AppAnswer = match self.http.json(call).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(hide(self.refused(error, body).await)),
+        };
         answer
             .app
             .and_then(|app| mapping::instance(app, self.http.wall.now()))

@@ -1,5 +1,6 @@
 //! What a slow, lying or dead provider, wrong credentials and bad moments do: nothing twice, nothing left.
 
+mod accounts;
 mod apiserver;
 mod budget;
 #[cfg(target_os = "linux")]

@@ -103,6 +103,16 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"key\" is invalid: [spec.provider.digitalOcean.credentialsRef.key: Required value, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]",
         ),
         bad(
+            "usd type",
+            pool("usd", &json!({"budget": {"hourlyUsd": 0.5}})),
+            "SandboxPool.sandbar.dev \"usd\" is invalid: [spec.budget.hourlyUsd: Invalid value: \"number\": spec.budget.hourlyUsd in body must be of type string: \"number\", <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]",
+        ),
+        bad(
+            "usd pattern",
+            pool("usd", &json!({"budget": {"monthlyUsd": "1e3"}})),
+            "SandboxPool.sandbar.dev \"usd\" is invalid: spec.budget.monthlyUsd: Invalid value: \"1e3\": spec.budget.monthlyUsd in body should match '^(0|[1-9][0-9]{0,9})([.][0-9]{1,9})?$'",
+        ),
+        bad(
             "claim id",
             request("claim-id", &json!({"claim": {"id": "Not an id"}})),
             "Sandbox.sandbar.dev \"claim-id\" is invalid: spec.claim.id: Invalid value: \"Not an id\": spec.claim.id in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'",

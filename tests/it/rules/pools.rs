@@ -162,5 +162,20 @@ pub fn rows() -> Vec<Row> {
             pool("p24", &json!({"warm": {"max": 6, "sizing": {"policy": "HitRate", "hitRate": 0.99}}})),
             "SandboxPool.sandbar.dev \"p24\" is invalid: spec: Invalid value: P24: spec.warm.max: 6 must lie between spec.warm.target (2) and spec.limits.maxSandboxes (5)",
         ),
+        bad(
+            "P40",
+            pool("p40", &json!({"budget": {}})),
+            "SandboxPool.sandbar.dev \"p40\" is invalid: spec.budget: Invalid value: P40: spec.budget: neither hourlyUsd nor monthlyUsd is set; set one of them, such as hourlyUsd: \"0.5\", or leave budget out",
+        ),
+        bad(
+            "P41",
+            pool("p41", &json!({"budget": {"hourlyUsd": "0"}})),
+            "SandboxPool.sandbar.dev \"p41\" is invalid: spec.budget.hourlyUsd: Invalid value: \"0\": P41: spec.budget.hourlyUsd: 0 pays for no sandbox; use more than 0, such as \"0.5\", or warm.target: 0 to have none",
+        ),
+        bad(
+            "P42",
+            pool("p42", &json!({"budget": {"monthlyUsd": "0.0"}})),
+            "SandboxPool.sandbar.dev \"p42\" is invalid: spec.budget.monthlyUsd: Invalid value: \"0.0\": P42: spec.budget.monthlyUsd: 0.0 pays for no sandbox; use more than 0, such as \"40\", or warm.target: 0 to have none",
+        ),
     ]
 }

@@ -97,6 +97,8 @@ fn pause(context: &Context, connection: &Connection, error: &ProviderError) -> O
             context.accounts.forget(connection);
             Some(Instant::now() + AUTH_PAUSE)
         }
-        ErrorClass::Gone | ErrorClass::NameTaken | ErrorClass::Invalid | ErrorClass::Unknown => None,
+        ErrorClass::Gone | ErrorClass::NameTaken | ErrorClass::Invalid | ErrorClass::Quota | ErrorClass::Unknown => {
+            None
+        }
     }
 }

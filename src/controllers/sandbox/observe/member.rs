@@ -2,12 +2,12 @@
 
 use super::ObserveError;
 use crate::api::conditions::{Reason, Type, is_true};
-use crate::api::{InstanceStatus, Sandbox};
+use crate::api::{InstanceStatus, Sandbox, SandboxPool, Usd};
 use crate::controllers::context::Context;
 use crate::controllers::memory::Remembered;
 use crate::controllers::probes::Target;
 use crate::controllers::sandbox::facts::{
-    Evidence, GetFact, InputsFact, MemberFacts, ProbeFact, ProviderFact, RequestFact,
+    BooksFact, Evidence, GetFact, InputsFact, MemberFacts, ProbeFact, ProviderFact, RequestFact,
 };
 use crate::controllers::{inputs, sandbox::plan::may_create};
 use crate::providers::accounts::Connection;
@@ -42,6 +42,8 @@ pub(super) async fn observe(
         provider,
         probe,
         request: held_for(context, sandbox).await?,
+        usd_per_hour: price(sandbox, connection.as_ref()).await,
+        books: books(context, sandbox).await?,
         listing_period: context.timing.listing_period,
         replace_unreachable: context.timing.replace_unreachable,
     };
@@ -98,6 +100,38 @@ fn other_account(
             connection.account
         ),
     })
+}
+
+/// What the size costs, where the status does not say it. Not worth an error: it is told later.
+async fn price(sandbox: &Sandbox, connection: Option<&Connection>) -> Option<Usd> {
+    let cost = sandbox.status.as_ref().and_then(|status| status.cost.as_ref());
+    if cost.is_some_and(|cost| cost.usd_per_hour.is_some() || cost.ended_at.is_some()) {
+        return None;
+    }
+    let size = &sandbox.spec.template.as_ref()?.provider.digital_ocean.as_ref()?.size;
+    connection?.provider.usd_per_second(size).await.ok().map(Usd::per_hour)
+}
+
+/// Whether the pool took the cost over: asked of the API server only where no pool is known.
+async fn books(context: &Context, sandbox: &Sandbox) -> Result<BooksFact, ObserveError> {
+    let cost = sandbox.status.as_ref().and_then(|status| status.cost.as_ref());
+    if cost.is_none_or(|cost| cost.ended_at.is_none()) {
+        return Ok(BooksFact::Open);
+    }
+    let namespace = sandbox.metadata.namespace.clone().unwrap_or_default();
+    let (name, uid) = (&sandbox.spec.pool_ref.name, sandbox.metadata.uid.clone().unwrap_or_default());
+    if let Some(guarded) = context.pools.get(&ObjectRef::new(name).within(&namespace)) {
+        let Ok(pool) = &guarded.0 else { return Ok(BooksFact::Unreadable) };
+        let taken = pool.status.as_ref().and_then(|status| status.cost.as_ref());
+        let taken = taken.is_some_and(|cost| cost.settling.contains(&uid));
+        return Ok(if taken { BooksFact::Taken } else { BooksFact::Open });
+    }
+    let api: Api<SandboxPool> = Api::namespaced(context.client.clone(), &namespace);
+    match api.get_metadata_opt(name).await {
+        Ok(None) => Ok(BooksFact::NoPool),
+        Ok(Some(_)) => Ok(BooksFact::Open),
+        Err(source) => Err(ObserveError::Api { what: "the pool", source }),
+    }
 }
 
 async fn gather(context: &Context, sandbox: &Sandbox, instance: &InstanceStatus, connection: &Connection) -> Evidence {

@@ -1,6 +1,6 @@
 //! From no instance to one that the provider knows, attempt by attempt.
 
-use super::{Draft, Effect, inputs, running};
+use super::{Draft, Effect, inputs, meter, running};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{AttemptFailure, CreatePolicy, InstanceStatus, Phase, short_hash};
 use crate::controllers::sandbox::existence::{Existence, judge};
@@ -58,6 +58,7 @@ fn begin(draft: &mut Draft<'_>, attempt: i32) {
         ready_at: None,
         failure: None,
     });
+    meter::ask(draft);
     draft.phase(Phase::Creating, Reason::Creating);
     draft.needs_token = true;
     create(draft, inputs, true);
@@ -163,6 +164,9 @@ pub(super) fn fail(draft: &mut Draft<'_>, reason: Reason, message: String, proof
             gone,
         });
     }
+    if proof == Proof::Gone {
+        meter::end(draft);
+    }
     draft.status.url = None;
     draft.phase(Phase::Creating, reason);
     draft.want(Type::InstanceReady, false, reason, message.clone());
@@ -175,12 +179,14 @@ fn after_failure(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     if !failure.gone && !super::teardown::remove(draft, instance) {
         return;
     }
+    meter::end(draft);
     if let Some(failure) = draft.status.instance.as_mut().and_then(|instance| instance.failure.as_mut()) {
         failure.gone = true;
     }
     let policy = policy(draft);
-    if failure.terminal || instance.attempt >= policy.max_attempts {
-        let reason = Reason::of(&failure.reason);
+    let reason = Reason::of(&failure.reason);
+    // Where the account is full another attempt only asks the same again: the pool waits for longer.
+    if failure.terminal || reason == Reason::AccountLimit || instance.attempt >= policy.max_attempts {
         return give_up(draft, reason, failure.message.clone());
     }
     let pause = policy.backoff.after(i64::from(instance.attempt));

@@ -1,7 +1,7 @@
 //! An instance that the provider knows: until its agent answers, and as long as it does.
 
 use super::attempt::{Proof, fail, give_up, past_deadline};
-use super::{Draft, Effect};
+use super::{Draft, Effect, meter};
 use crate::api::Phase;
 use crate::api::conditions::{Reason, Type};
 use crate::controllers::sandbox::facts::ProbeFact;
@@ -14,6 +14,7 @@ pub(super) const PROBE_FAILURES: u32 = 3;
 /// Decides about a member whose instance is there.
 pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
     let redeployed = note(draft, seen);
+    meter::begin(draft);
     let Some(instance) = draft.status.instance.clone() else { return };
     let was_ready = instance.ready_at.is_some();
     if redeployed && was_ready {
@@ -43,6 +44,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
             if let Some(stored) = stored.filter(|stored| stored.instance.as_ref().is_some_and(|had| had.id.is_some())) {
                 draft.status.url = stored.url.clone();
                 draft.status.instance = stored.instance.clone();
+                draft.status.cost = stored.cost.clone();
             }
             draft.again_soon();
             past_deadline(draft, &instance);

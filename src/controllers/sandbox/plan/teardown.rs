@@ -2,11 +2,12 @@
 //!
 //! Needs only status, name, template and credentials, never a valid pool.
 
-use super::{Draft, Effect};
-use crate::api::conditions::{Reason, Type};
+use super::{Draft, Effect, meter};
+use crate::api::conditions::{Reason, Type, whole_second};
 use crate::api::{ABANDON_ANNOTATION, InstanceStatus, Phase};
 use crate::controllers::sandbox::existence::{Existence, judge};
 use crate::controllers::sandbox::facts::Evidence;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
 
 /// A delete that showed no effect is repeated after this.
@@ -21,7 +22,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         // The attempt is always written before a create: without one nothing was ever asked for.
         return let_go(draft);
     };
-    if instance.failure.as_ref().is_some_and(|failure| failure.gone) {
+    let ended = draft.status.cost.as_ref().is_some_and(|cost| cost.ended_at.is_some());
+    if ended || instance.failure.as_ref().is_some_and(|failure| failure.gone) {
         return let_go(draft);
     }
     if abandoned(draft, &instance) {
@@ -36,7 +38,12 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     }
 }
 
+/// Nothing is left at the provider. What the member cost is its pool's before it goes (S14).
 fn let_go(draft: &mut Draft<'_>) {
+    if !meter::hand_over(draft) {
+        draft.status.phase = Some(Phase::Terminating);
+        return;
+    }
     draft.effects.push(Effect::DeleteToken);
     draft.effects.push(Effect::LiftFinalizer);
     // The object is gone with its finalizer: its status is not worth a write.
@@ -76,7 +83,10 @@ pub(super) fn remove(draft: &mut Draft<'_>, instance: &InstanceStatus) -> bool {
         Existence::Present(seen) => {
             if let Some(stored) = &mut draft.status.instance {
                 stored.id = Some(seen.id.clone());
+                let made = seen.created_at.map(|time| Time(whole_second(time)));
+                stored.created_at = stored.created_at.take().or(made);
             }
+            meter::begin(draft);
             ask(draft, evidence, seen.id);
         }
         Existence::Unknown => {

@@ -4,4 +4,5 @@ mod fixture;
 mod inputs;
 mod life;
 mod members;
+mod meter;
 mod requests;

@@ -62,6 +62,11 @@ fn forget_after_success(draft: &mut Draft<'_>) {
     }
 }
 
+/// Whether the last one failed because the account takes no more: asked again seldom, but again.
+pub(super) fn is_account_full(record: &FailureRecord) -> bool {
+    record.consecutive > 0 && Reason::of(&record.last_reason) == Reason::AccountLimit
+}
+
 /// What failures allow now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Breaker {
@@ -88,7 +93,8 @@ pub(super) fn breaker(draft: &Draft<'_>) -> Breaker {
     if record.terminal {
         return Breaker::Broken;
     }
-    let pause = draft.facts.pool.spec.create.backoff.after(record.consecutive);
+    let backoff = &draft.facts.pool.spec.create.backoff;
+    let pause = if is_account_full(record) { backoff.max } else { backoff.after(record.consecutive) };
     match record.last_time.0.checked_add(pause.signed()) {
         Ok(until) if draft.facts.now < until => Breaker::Open { until },
         _ => Breaker::Trying,

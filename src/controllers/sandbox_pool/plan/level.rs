@@ -1,8 +1,8 @@
 //! Holds the level: how many are wanted, how many may be made, which go.
 
-use super::failures::{Breaker, breaker};
+use super::failures::{Breaker, breaker, is_account_full};
 use super::replace::Leaving;
-use super::{Draft, Effect, refs, replace, rollout, sizing};
+use super::{Draft, Effect, account, budget, refs, replace, rollout, sizing};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{Activation, OnEmpty, RolloutStrategy};
 use crate::controllers::sandbox::facts::ProviderFact;
@@ -14,6 +14,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     let facts = draft.facts;
     let desired = desired(draft);
     draft.status.desired_warm = desired;
+    let (own, account) = (budget::room(draft), account::room(draft, desired));
+    draft.room = budget::tighter(own, account);
     let leaving = replace::choose(draft, desired);
     let supply: Vec<&Member> = facts.members.iter().filter(|member| member.is_free() && !leaving.has(member)).collect();
     let wanted = wanted(draft, desired);
@@ -23,8 +25,9 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     drain_above_limit(draft);
     refs::remove_outdated(draft);
     replace::remove(draft, &leaving, desired, made);
-    if supply.len() > wanted {
-        scale_down(draft, &supply, wanted);
+    let affordable = wanted.min(supply.len().saturating_sub(draft.room.surplus));
+    if supply.len() > affordable {
+        scale_down(draft, &supply, affordable);
     }
     report(draft, desired, missing, made, &leaving);
 }
@@ -74,7 +77,7 @@ fn make(draft: &mut Draft<'_>, missing: usize) -> usize {
         }
         Breaker::Broken => 0,
     };
-    let count = missing.min(room).min(at_once.saturating_sub(creating));
+    let count = missing.min(room).min(at_once.saturating_sub(creating)).min(draft.room.create);
     if count == 0 {
         return 0;
     }
@@ -100,11 +103,11 @@ fn free_slots(draft: &Draft<'_>) -> impl Iterator<Item = i32> {
     (0..facts.pool.spec.limits.max_sandboxes).filter(move |slot| !taken.contains(slot))
 }
 
-/// Whether one more member may exist, and has a name.
+/// Whether one more member may exist, has a name, and can be paid for.
 pub(super) fn has_room(draft: &Draft<'_>) -> bool {
     let facts = draft.facts;
     let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
-    facts.members.len() + facts.hidden < cap && free_slots(draft).next().is_some()
+    facts.members.len() + facts.hidden < cap && draft.room.create > 0 && free_slots(draft).next().is_some()
 }
 
 /// Whether members may be made: the credentials open the account that the pool's instances are in.
@@ -167,6 +170,9 @@ fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
 
 fn report(draft: &mut Draft<'_>, desired: i32, missing: usize, made: usize, leaving: &Leaving) {
     let facts = draft.facts;
+    // Not while some are still made: then the figures are those of all that fit.
+    let short = missing > 0 && made == 0 && draft.room.create == 0;
+    budget::report(draft, short);
     let warm = facts.members.iter().filter(|member| member.is_warm()).count();
     let level = usize::try_from(desired).unwrap_or_default();
     if warm >= level {
@@ -212,12 +218,18 @@ fn why_below(draft: &Draft<'_>, missing: usize, made: usize) -> (Reason, String)
     }
     let cap = usize::try_from(facts.pool.spec.limits.max_sandboxes).unwrap_or_default();
     match breaker(draft) {
+        Breaker::Open { until } if draft.status.failures.as_ref().is_some_and(is_account_full) => {
+            (Reason::AccountLimit, format!("the provider's account is full, see Degraded; next try at {until}"))
+        }
         Breaker::Open { until } => (Reason::BackingOff, format!("the last sandboxes failed; next try at {until}")),
         Breaker::Broken => (Reason::InvalidSpec, "the provider refuses this spec; see Degraded".to_owned()),
         Breaker::Closed | Breaker::Trying if missing > made && facts.members.len() + facts.hidden >= cap => (
             Reason::AtCapacity,
             format!("spec.limits.maxSandboxes ({cap}) is reached; raise it or wait for claims to end"),
         ),
+        Breaker::Closed | Breaker::Trying if missing > 0 && made == 0 && draft.room.create == 0 => {
+            draft.room.bound.clone()
+        }
         Breaker::Closed | Breaker::Trying => (Reason::BelowTarget, "sandboxes are being made".to_owned()),
     }
 }

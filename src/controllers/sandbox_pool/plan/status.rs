@@ -1,6 +1,6 @@
 //! The pool's status: counts of what is there, and conditions; written when it says something new.
 
-use super::failures::{Breaker, breaker};
+use super::failures::{Breaker, breaker, is_account_full};
 use super::{Draft, Effect, Plan, refs};
 use crate::api::conditions::{self, Reason, Type};
 use crate::api::{POOL_LABEL, Phase, SandboxPoolStatus};
@@ -109,6 +109,13 @@ fn tell_degraded(draft: &mut Draft<'_>) {
                 Reason::InvalidSpec,
                 said("the provider refuses this spec; edit the pool"),
             );
+        }
+        Breaker::Open { .. } | Breaker::Trying if failures.as_ref().is_some_and(is_account_full) => {
+            let message = said(
+                "the provider's account takes no more sandboxes: ask the provider for a higher limit, delete apps in \
+                 the account, or lower warm.target and limits.maxSandboxes; it is tried again every create.backoff.max",
+            );
+            draft.want(Type::Degraded, true, Reason::AccountLimit, message);
         }
         Breaker::Open { .. } | Breaker::Trying => {
             draft.want(Type::Degraded, true, Reason::BackingOff, said("the last sandbox failed"));

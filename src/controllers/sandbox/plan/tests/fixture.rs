@@ -4,7 +4,7 @@ use crate::api::{
     Claim, ClaimFor, ClaimPolicy, CreatePolicy, CredentialsRef, DigitalOceanProvider, Image, InstanceStatus,
     MEMBER_FINALIZER, Phase, PoolRef, ProviderSpec, RegistryType, Sandbox, SandboxSpec, SandboxStatus, Span, Template,
 };
-use crate::controllers::sandbox::facts::{Evidence, InputsFact, MemberFacts, ProviderFact, RequestFact};
+use crate::controllers::sandbox::facts::{BooksFact, Evidence, InputsFact, MemberFacts, ProviderFact, RequestFact};
 use crate::providers::{Account, Inputs, Instance, InstancePhase, Marks, instance_name};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -138,6 +138,8 @@ pub(super) fn facts(sandbox: Sandbox, now: i64) -> MemberFacts {
         inputs: InputsFact::Ready(Inputs::default()),
         probe: None,
         request: RequestFact::None,
+        usd_per_hour: "3.6".parse().ok(),
+        books: BooksFact::Open,
         listing_period: Duration::from_secs(10),
         replace_unreachable: Duration::from_secs(120),
     }

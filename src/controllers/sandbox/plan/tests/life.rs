@@ -2,13 +2,14 @@
 //! plan and settle as they are, around them a small provider and a small API server.
 
 use super::fixture::*;
-use crate::api::{Phase, Sandbox};
-use crate::controllers::sandbox::facts::{Evidence, GetFact, MemberFacts, Observed, ProbeFact};
+use crate::api::cost::LEAST_BILLED_SECONDS;
+use crate::api::{Phase, Sandbox, Usd};
+use crate::controllers::sandbox::facts::{BooksFact, Evidence, GetFact, MemberFacts, Observed, ProbeFact};
 use crate::controllers::sandbox::plan::{Effect, plan};
 use crate::controllers::sandbox::settle::{Outcome, settle};
 use crate::providers::{ErrorClass, Instance, InstancePhase, Marks, ProviderError};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What goes wrong in one step.
@@ -50,6 +51,14 @@ struct World {
     delete_asked: Option<i64>,
     gone: bool,
     made: u32,
+    /// From when to when each instance was there, by id.
+    bill: BTreeMap<String, (i64, Option<i64>)>,
+    /// Ids that the status ever showed.
+    known: BTreeSet<String>,
+    /// What the pool took over.
+    books: Option<Usd>,
+    /// What the status last told.
+    told: Usd,
 }
 
 const LISTING: i64 = 10;
@@ -68,6 +77,10 @@ impl World {
             delete_asked: None,
             gone: false,
             made: 0,
+            bill: BTreeMap::new(),
+            known: BTreeSet::new(),
+            books: None,
+            told: Usd::ZERO,
         }
     }
 
@@ -90,6 +103,7 @@ impl World {
 
     fn observe(&self, blind: bool) -> MemberFacts {
         let mut facts = facts(self.sandbox.clone(), self.now);
+        facts.books = if self.books.is_some() { BooksFact::Taken } else { BooksFact::Open };
         let Some(instance) = self.sandbox.instance() else { return facts };
         // The newest listing began at the last multiple of its period.
         let began = self.now / LISTING * LISTING;
@@ -122,7 +136,7 @@ impl World {
 
     fn step(&mut self, fault: Fault) {
         if fault == Fault::Vanished {
-            self.apps.clear();
+            self.remove(|_| true);
         }
         let decided = plan(&Observed::Member(Box::new(self.observe(fault == Fault::Blind))));
         if fault == Fault::Conflict {
@@ -145,6 +159,9 @@ impl World {
         let status = self.sandbox.status.clone().unwrap_or_default();
         self.sandbox.status = Some(settle(status, outcomes, None, at(self.now)));
         self.check();
+        if fault == Fault::None {
+            self.pool_looks();
+        }
     }
 
     fn perform(&mut self, effect: Effect, fault: Fault) -> Option<Outcome> {
@@ -156,6 +173,7 @@ impl World {
             }
             Effect::LiftFinalizer => {
                 assert!(self.apps.is_empty(), "S4: the finalizer went while an instance exists");
+                assert!(self.told == Usd::ZERO || self.books == Some(self.told), "S14: the cost is in no pool");
                 self.gone = true;
                 None
             }
@@ -192,6 +210,7 @@ impl World {
             created_at: Some(at(self.now)),
             ..seen(InstancePhase::Starting)
         };
+        self.bill.insert(instance.id.clone(), (self.now, None));
         self.apps.insert(name, App { instance: instance.clone(), made: self.now, broken: fault == Fault::Broken });
         if fault == Fault::LostAfter {
             return error(ErrorClass::Unknown);
@@ -207,15 +226,47 @@ impl World {
         let name = self.apps.iter().find(|(_, app)| app.instance.id == id).map(|(name, _)| name.clone());
         match (name, fault) {
             (_, Fault::LostBefore | Fault::LyingDelete) => {}
-            (Some(name), _) => {
-                self.apps.remove(&name);
-            }
+            (Some(name), _) => self.remove(|each| each == name),
             (None, Fault::LostAfter) => {}
             (None, _) => self.proved_gone = true,
         }
     }
 
-    fn check(&self) {
+    fn remove(&mut self, which: impl Fn(&str) -> bool) {
+        let now = self.now;
+        for (_, app) in self.apps.extract_if(.., |name, _| which(name)) {
+            self.bill.entry(app.instance.id).and_modify(|(_, gone)| *gone = Some(now));
+        }
+    }
+
+    /// The pool takes over what a member that has ended cost, once.
+    fn pool_looks(&mut self) {
+        let cost = self.sandbox.status.as_ref().and_then(|status| status.cost.as_ref());
+        if let Some(cost) = cost.filter(|cost| cost.ended_at.is_some() && self.books.is_none()) {
+            self.books = Some(cost.settled_usd);
+        }
+    }
+
+    fn check_cost(&mut self) {
+        let status = self.sandbox.status.clone().unwrap_or_default();
+        self.known.extend(status.instance.and_then(|instance| instance.id));
+        let told = status.cost.map(|cost| cost.to_date(at(self.now))).unwrap_or_default();
+        assert!(told >= self.told, "S14: {} became {told}", self.told);
+        self.told = told;
+    }
+
+    /// What the provider asks for the instances that the status knew, and the most that anybody could have seen.
+    fn billed(&self) -> (Usd, Usd) {
+        let price: Usd = "3.6".parse().expect("the fixture's");
+        let known = self.bill.iter().filter(|(id, _)| self.known.contains(*id));
+        let seconds = known.map(|(_, (made, gone))| gone.unwrap_or(self.now) - made);
+        let least = seconds.map(|seconds| price.over(seconds.max(LEAST_BILLED_SECONDS))).sum();
+        let minutes = price.over(LEAST_BILLED_SECONDS).times(self.bill.len());
+        (least, minutes + price.over(self.now))
+    }
+
+    fn check(&mut self) {
+        self.check_cost();
         assert!(self.apps.len() <= 1, "S1: two instances for one member: {:?}", self.apps.keys());
         if self.sandbox.phase() == Phase::Failed
             && self.sandbox.instance().is_some_and(|instance| instance.ready_at.is_none())
@@ -255,7 +306,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_life_has_one_instance_at_most_and_leaves_none_s1_s4_s8_s13(
+    fn any_life_has_one_instance_at_most_and_leaves_none_s1_s4_s8_s13_s14(
         script in prop::collection::vec((fault(), 1_i64..40), 0..60),
         delete_at in 0_usize..80,
     ) {
@@ -267,14 +318,17 @@ proptest! {
             }
             world.step(fault);
             if world.gone {
-                return Ok(());
+                break;
             }
         }
-        if !world.sandbox.is_deleting() {
+        if !world.gone && !world.sandbox.is_deleting() {
             world.settle_down("warm or failed", |world| matches!(world.sandbox.phase(), Phase::Warm | Phase::Failed));
             world.sandbox.metadata.deletion_timestamp = Some(time(world.now));
         }
         world.settle_down("gone", |world| world.gone);
         prop_assert!(world.apps.is_empty());
+        let (least, most) = world.billed();
+        let books = world.books.unwrap_or_default();
+        prop_assert!(least <= books && books <= most, "{books} USD, billed {least} to {most}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::api::{
     CredentialsRef, DigitalOceanProvider, Image, Limits, POOL_FINALIZER, Phase, ProviderSpec, RegistryType,
-    SandboxPool, SandboxPoolSpec, SandboxPoolStatus, StartKind, Warm,
+    SandboxCost, SandboxPool, SandboxPoolSpec, SandboxPoolStatus, StartKind, Warm,
 };
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::{Failure, Member, Observed, RefsFact};
@@ -53,6 +53,7 @@ pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
             create: crate::api::CreatePolicy::default(),
             claims: crate::api::ClaimPolicy::default(),
             rollout: crate::api::Rollout::default(),
+            budget: None,
         },
         status: None,
     }
@@ -70,15 +71,18 @@ pub(super) fn observed(pool: SandboxPool, members: Vec<Member>, now: i64) -> Obs
     Observed {
         pool: Arc::new(pool),
         now: at(now),
-        members,
         hidden: 0,
         undecodable: 0,
         hidden_slots: BTreeSet::new(),
         blocked_slots: BTreeSet::new(),
+        present: members.iter().map(|member| member.uid.clone()).collect(),
+        members,
+        usd_per_hour: None,
         queue: vec![],
         lost: vec![],
         provider: ProviderFact::Open { account: Account("team-1".into()) },
         refs: RefsFact::Resolved { leaving: None },
+        account: None,
         secret_held: true,
         proved_empty: false,
         status_written_ago: None,
@@ -106,6 +110,7 @@ pub(super) fn member(slot: i32, phase: Phase) -> Member {
         generation: 1,
         lacks_refs: false,
         updated: true,
+        cost: SandboxCost::default(),
         failure: None,
     }
 }

@@ -1,0 +1,183 @@
+//! The other pools of an account, where its owner bounds what all of them have together.
+
+use super::facts::{AccountFact, Member};
+use super::observe::member;
+use super::share::Claimant;
+use crate::api::conditions::{Type, is_true};
+use crate::api::{OnEmpty, POOL_LABEL, Sandbox, SandboxPool, Usd};
+use crate::controllers::context::Context;
+use crate::controllers::index::{pool_of, readable};
+use crate::controllers::sandbox::Guarded;
+use crate::controllers::sandbox::observe::queue;
+use crate::providers::accounts::{AccountLimits, Connection};
+use kube::ResourceExt;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+
+type Place = (String, String);
+
+/// Every pool looks more often than this; a Secret that none names any more bounds nothing.
+const KEPT: Duration = Duration::from_secs(900);
+
+/// What this process knows of accounts that are bounded.
+#[derive(Debug, Default)]
+pub struct Bounded {
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    limits: Mutex<HashMap<String, BTreeMap<Place, (Instant, AccountLimits)>>>,
+}
+
+impl Bounded {
+    /// The tightest limits of the account that any of its Secrets tells, as last seen.
+    pub fn limits(&self, connection: &Connection) -> AccountLimits {
+        let place = (connection.secret_namespace.clone(), connection.secret_name.clone());
+        let mut known = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_account = known.entry(connection.account.0.clone()).or_default();
+        of_account.insert(place, (Instant::now(), connection.limits.clone()));
+        of_account.retain(|_, (seen, _)| seen.elapsed() < KEPT);
+        of_account.values().fold(AccountLimits::default(), |all, (_, limits)| all.and(limits))
+    }
+
+    /// Pools of one account look and act one after another: what the one makes, the next one counts.
+    pub async fn turn(&self, account: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(account.to_owned()).or_default())
+        };
+        turn.lock_owned().await
+    }
+}
+
+/// What sizes cost in an account, by slug. Asked for before the turn is taken: it may take long.
+pub(super) async fn prices(context: &Context, pool: &SandboxPool, connection: &Connection) -> HashMap<String, Usd> {
+    let mut prices = HashMap::new();
+    for (_, sibling) in pools_of(context, pool, connection) {
+        let Some(size) = size(&sibling) else { continue };
+        if prices.contains_key(&size) {
+            continue;
+        }
+        if let Ok(price) = connection.provider.usd_per_second(&size).await {
+            prices.insert(size, Usd::per_hour(price));
+        }
+    }
+    prices
+}
+
+fn size(pool: &SandboxPool) -> Option<String> {
+    pool.spec.provider.digital_ocean.as_ref().map(|provider| provider.size.clone())
+}
+
+fn place(pool: &SandboxPool) -> Option<Place> {
+    let secret = pool.spec.provider.credentials_ref()?;
+    Some((secret.namespace.clone().or_else(|| pool.namespace())?, secret.name.clone()))
+}
+
+/// The pool itself, and every other one whose instances are in the account or would be.
+fn pools_of(context: &Context, own: &SandboxPool, connection: &Connection) -> BTreeMap<Place, SandboxPool> {
+    let secret = (connection.secret_namespace.clone(), connection.secret_name.clone());
+    let here = |pool: &SandboxPool| match pool.status.as_ref().and_then(|status| status.account.as_ref()) {
+        Some(account) => *account == connection.account.0,
+        None => place(pool).as_ref() == Some(&secret),
+    };
+    let key = |pool: &SandboxPool| (pool.namespace().unwrap_or_default(), pool.name_any());
+    let all = context.pools.state();
+    let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    let mut pools: BTreeMap<Place, SandboxPool> =
+        readable.filter(|pool| here(pool)).map(|pool| (key(pool), SandboxPool::clone(pool))).collect();
+    pools.insert(key(own), own.clone());
+    pools
+}
+
+/// Every pool of the account, with what it has and wants.
+pub(super) fn observe(
+    context: &Context,
+    pool: &SandboxPool,
+    connection: &Connection,
+    limits: AccountLimits,
+    prices: &HashMap<String, Usd>,
+) -> AccountFact {
+    let pools = pools_of(context, pool, connection);
+    let price = |pool: &SandboxPool| size(pool).and_then(|size| prices.get(&size).copied());
+    let unpriced = limits.hourly_usd.is_some() && pools.values().any(|pool| price(pool).is_none());
+    let claimants =
+        pools.iter().map(|(key, pool)| claimant(context, key, pool, price(pool).unwrap_or_default())).collect();
+    AccountFact {
+        account: connection.account.0.clone(),
+        limits,
+        unpriced,
+        strangers: strangers(context, connection, &pools),
+        pools: claimants,
+    }
+}
+
+fn claimant(context: &Context, key: &Place, pool: &SandboxPool, price: Usd) -> Claimant {
+    let (namespace, name) = key;
+    let all = context.index.sandboxes(&context.sandboxes, namespace, name);
+    let bound: HashSet<&str> = readable(&all).filter_map(super::observe::binding).collect();
+    let template = pool.spec.template(&pool.uid().unwrap_or_default(), pool.metadata.generation.unwrap_or_default());
+    let members: Vec<Member> = readable(&all).filter_map(|sandbox| member(sandbox, &bound, &template)).collect();
+    let seen: HashSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    let unseen = context.pool_memory.unseen(&pool.uid().unwrap_or_default(), &seen).len();
+    let has = members.len() + unseen + all.iter().filter(|guarded| guarded.0.is_err()).count();
+    let free = members.iter().filter(|member| member.is_free()).count() + unseen;
+    let able = is_able(pool);
+    let status = pool.status.clone().unwrap_or_default();
+    let level = if status.observed_generation.is_some() { status.desired_warm } else { pool.spec.warm.target };
+    let waiting = if pool.spec.on_empty == OnEmpty::Create { queue(readable(&all)).len() } else { 0 };
+    Claimant {
+        key: key.clone(),
+        has,
+        busy: has - free,
+        waiting: if able { waiting } else { 0 },
+        level: if able { usize::try_from(level).unwrap_or_default() } else { 0 },
+        most: usize::try_from(pool.spec.limits.max_sandboxes).unwrap_or_default(),
+        price,
+    }
+}
+
+/// Whether the pool could make members: nothing is kept free for one that cannot.
+fn is_able(pool: &SandboxPool) -> bool {
+    let status = pool.status.clone().unwrap_or_default();
+    let shut = status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == Type::ProviderReachable.as_str() && condition.status == "False");
+    let failing = status.failures.is_some_and(|failures| failures.consecutive > 0);
+    let poor = is_true(&status.conditions, Type::BudgetExceeded);
+    pool.metadata.deletion_timestamp.is_none() && !shut && !failing && !poor
+}
+
+/// Members in the account that belong to none of its pools, and what they cost.
+fn strangers(context: &Context, connection: &Connection, pools: &BTreeMap<Place, SandboxPool>) -> (usize, Usd) {
+    let (mut count, mut usd) = (0, Usd::ZERO);
+    for guarded in context.sandboxes.state() {
+        let key = (guarded.namespace().unwrap_or_default(), pool_of(&guarded).unwrap_or_default());
+        if pools.contains_key(&key) || !may_be_in(&guarded, connection) {
+            continue;
+        }
+        count += 1;
+        let cost = guarded.0.as_ref().ok().and_then(|sandbox| sandbox.status.as_ref()?.cost.as_ref()?.usd_per_hour);
+        usd += cost.unwrap_or_default();
+    }
+    (count, usd)
+}
+
+/// Whether an object has an instance in the account, or could have: what cannot be read counts.
+fn may_be_in(guarded: &Guarded, connection: &Connection) -> bool {
+    let sandbox: &Sandbox = match &guarded.0 {
+        Ok(sandbox) => sandbox,
+        Err(unreadable) => {
+            return unreadable.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(POOL_LABEL));
+        }
+    };
+    let Some(template) = sandbox.spec.template.as_ref().filter(|_| sandbox.is_member()) else { return false };
+    match sandbox.instance() {
+        Some(instance) => instance.account == connection.account.0,
+        None => template.provider.credentials_ref().is_some_and(|secret| {
+            let namespace = secret.namespace.clone().or_else(|| sandbox.namespace()).unwrap_or_default();
+            (namespace, secret.name.clone()) == (connection.secret_namespace.clone(), connection.secret_name.clone())
+        }),
+    }
+}
