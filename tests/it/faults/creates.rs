@@ -189,6 +189,9 @@ async fn a_stuck_deployment_ends_at_its_deadline_s13() {
 #[tokio::test]
 async fn a_refused_spec_is_not_tried_again_until_it_is_edited() {
     let scene = Scene::start("invalid").await;
+    // With its lists at hand the operator would see the bad size before any create.
+    let outage = Rule::new(Fault::ErrorBefore(Shape::Html { status: 502 })).on([Op::Sizes, Op::Regions]);
+    set(&scene, [outage]).await;
     scene.pool(json!({"provider": {"digitalOcean": {"size": "apps-s-99vcpu-1gb"}}})).await;
     scene.pool_says("Degraded", "True", "InvalidSpec").await;
     let pool = scene.pool_says("Available", "False", "InvalidSpec").await;

@@ -19,11 +19,13 @@ fn lacking(reason: Reason) -> InputsFact {
 }
 
 fn creates(plan: &Plan) -> Vec<&Inputs> {
-    let inputs = |effect| match effect {
-        &Effect::Create { ref inputs, .. } => Some(inputs),
-        _ => None,
-    };
-    plan.effects.iter().filter_map(inputs).collect()
+    let mut found = Vec::new();
+    for effect in &plan.effects {
+        if let Effect::Create { inputs, .. } = effect {
+            found.push(inputs);
+        }
+    }
+    found
 }
 
 fn condition(status: &SandboxStatus) -> Option<(&str, &str)> {

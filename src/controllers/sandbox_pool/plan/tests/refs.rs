@@ -16,7 +16,7 @@ fn pool_of(target_: i32, members: Vec<Member>, refs: RefsFact) -> Observed {
     Observed { refs, ..observed(pool(target(target_), limits(5, 5)), members, 100) }
 }
 
-fn said<'status>(status: &'status SandboxPoolStatus, kind: Type) -> (&'status str, &'status str, &'status str) {
+fn said(status: &SandboxPoolStatus, kind: Type) -> (&str, &str, &str) {
     let found = status.conditions.iter().find(|condition| condition.type_ == kind.as_str()).expect("is told");
     (found.status.as_str(), found.reason.as_str(), found.message.as_str())
 }
