@@ -22,11 +22,14 @@ type Place = (String, String);
 /// Every pool looks more often than this; a Secret that none names any more bounds nothing.
 const KEPT: Duration = Duration::from_secs(900);
 
+/// What each credentials Secret of an account says, and when it was read.
+type BySecret = BTreeMap<Place, (Instant, AccountLimits)>;
+
 /// What this process knows of accounts that are bounded.
 #[derive(Debug, Default)]
 pub struct Bounded {
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    limits: Mutex<HashMap<String, BTreeMap<Place, (Instant, AccountLimits)>>>,
+    limits: Mutex<HashMap<String, BySecret>>,
 }
 
 impl Bounded {
