@@ -1,9 +1,10 @@
 //! The way to the cluster: the person's kubeconfig.
 
+use crate::api::{Sandbox, SandboxPool};
 use crate::claims::Claims;
 use crate::failure::{Failure, chain};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::{Api, Client, Config};
 use std::path::{Path, PathBuf};
 
 /// Which cluster and namespace.
@@ -65,6 +66,16 @@ impl Cluster {
     /// The claims of the namespace.
     pub fn claims(&self) -> Claims {
         Claims::new(self.client.clone(), &self.namespace)
+    }
+
+    /// Pools and Sandboxes, of the namespace or of all.
+    pub fn kinds(&self, all_namespaces: bool) -> (Api<SandboxPool>, Api<Sandbox>) {
+        let client = || self.client.clone();
+        if all_namespaces {
+            (Api::all(client()), Api::all(client()))
+        } else {
+            (Api::namespaced(client(), &self.namespace), Api::namespaced(client(), &self.namespace))
+        }
     }
 }
 

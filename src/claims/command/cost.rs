@@ -8,8 +8,8 @@ use crate::claims::fault::patiently;
 use crate::failure::Failure;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -72,12 +72,7 @@ struct Costs {
 /// Lists.
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let cluster = args.cluster.connect().await?;
-    let (pools, sandboxes): (Api<SandboxPool>, Api<Sandbox>) = if args.all_namespaces {
-        (Api::all(cluster.client.clone()), Api::all(cluster.client.clone()))
-    } else {
-        let namespace = &cluster.namespace;
-        (Api::namespaced(cluster.client.clone(), namespace), Api::namespaced(cluster.client.clone(), namespace))
-    };
+    let (pools, sandboxes) = cluster.kinds(args.all_namespaces);
     let all = ListParams::default();
     // Members first: one that goes between the two reads is in its pool then, and counted once.
     let sandboxes = patiently(|| sandboxes.list(&all)).await?.items;

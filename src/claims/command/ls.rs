@@ -8,8 +8,8 @@ use crate::claims::fault::patiently;
 use crate::failure::Failure;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -67,12 +67,7 @@ struct Listing {
 /// Lists.
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let cluster = args.cluster.connect().await?;
-    let (pools, sandboxes): (Api<SandboxPool>, Api<Sandbox>) = if args.all_namespaces {
-        (Api::all(cluster.client.clone()), Api::all(cluster.client.clone()))
-    } else {
-        let namespace = &cluster.namespace;
-        (Api::namespaced(cluster.client.clone(), namespace), Api::namespaced(cluster.client.clone(), namespace))
-    };
+    let (pools, sandboxes) = cluster.kinds(args.all_namespaces);
     let all = ListParams::default();
     let (pools, sandboxes) = tokio::try_join!(patiently(|| pools.list(&all)), patiently(|| sandboxes.list(&all)))?;
     let listing = Listing { pools: pools.iter().map(pool_row).collect(), runs: run_rows(&sandboxes.items) };
