@@ -6,6 +6,8 @@ pub mod cost;
 mod crds;
 mod digest;
 mod env;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod lean;
 mod money;
 pub mod orphans;

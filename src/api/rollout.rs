@@ -55,21 +55,14 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{EnvVar, Image, ProviderSpec, RegistryType, Span};
+    use crate::api::{EnvVar, Span, fixture};
 
     fn template() -> Template {
         Template {
             pool_uid: "pool".into(),
             pool_generation: 1,
-            provider: ProviderSpec { digital_ocean: None },
-            image: Image {
-                registry_type: RegistryType::Ghcr,
-                registry: Some("example".into()),
-                repository: "python".into(),
-                tag: Some("1".into()),
-                digest: None,
-                pull_secret_ref: None,
-            },
+            provider: fixture::provider(),
+            image: fixture::image(),
             env: vec![],
             ports: vec![],
             create: Default::default(),

@@ -1,8 +1,8 @@
 //! Members, requests and instances to plan for.
 
 use crate::api::{
-    Claim, ClaimFor, ClaimPolicy, CreatePolicy, CredentialsRef, DigitalOceanProvider, Image, InstanceStatus,
-    MEMBER_FINALIZER, Phase, PoolRef, ProviderSpec, RegistryType, Sandbox, SandboxSpec, SandboxStatus, Span, Template,
+    Claim, ClaimFor, ClaimPolicy, CreatePolicy, InstanceStatus, MEMBER_FINALIZER, Phase, PoolRef, Sandbox, SandboxSpec,
+    SandboxStatus, Span, Template, fixture,
 };
 use crate::controllers::sandbox::facts::{BooksFact, Evidence, InputsFact, MemberFacts, ProviderFact, RequestFact};
 use crate::providers::{Account, Inputs, Instance, InstancePhase, Marks, instance_name};
@@ -24,25 +24,11 @@ pub(super) fn time(second: i64) -> Time {
 }
 
 pub(super) fn template() -> Template {
-    let credentials_ref = CredentialsRef { namespace: None, name: "do".into(), key: "token".into() };
-    let digital_ocean = Some(DigitalOceanProvider {
-        credentials_ref,
-        region: "nyc".into(),
-        size: "apps-s-1vcpu-1gb".into(),
-        project_id: None,
-    });
     Template {
         pool_uid: "pool-uid".into(),
         pool_generation: 1,
-        provider: ProviderSpec { digital_ocean },
-        image: Image {
-            registry_type: RegistryType::Ghcr,
-            registry: Some("example".into()),
-            repository: "python".into(),
-            tag: Some("1".into()),
-            digest: None,
-            pull_secret_ref: None,
-        },
+        provider: fixture::provider(),
+        image: fixture::image(),
         env: vec![],
         ports: vec![],
         create: CreatePolicy::default(),

@@ -1,8 +1,8 @@
 //! Pools and members to plan for.
 
 use crate::api::{
-    CredentialsRef, DigitalOceanProvider, Image, Limits, POOL_FINALIZER, Phase, ProviderSpec, RegistryType,
-    SandboxCost, SandboxPool, SandboxPoolSpec, SandboxPoolStatus, StartKind, Warm,
+    Limits, POOL_FINALIZER, Phase, SandboxCost, SandboxPool, SandboxPoolSpec, SandboxPoolStatus, StartKind, Warm,
+    fixture,
 };
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::{Failure, Member, Observed, RefsFact};
@@ -19,13 +19,6 @@ pub(super) fn at(second: i64) -> Timestamp {
 }
 
 pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
-    let credentials_ref = CredentialsRef { namespace: None, name: "do".into(), key: "token".into() };
-    let digital_ocean = Some(DigitalOceanProvider {
-        credentials_ref,
-        region: "nyc".into(),
-        size: "apps-s-1vcpu-1gb".into(),
-        project_id: None,
-    });
     SandboxPool {
         metadata: ObjectMeta {
             name: Some("python".into()),
@@ -36,15 +29,8 @@ pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
             ..ObjectMeta::default()
         },
         spec: SandboxPoolSpec {
-            provider: ProviderSpec { digital_ocean },
-            image: Image {
-                registry_type: RegistryType::Ghcr,
-                registry: Some("example".into()),
-                repository: "python".into(),
-                tag: Some("1".into()),
-                digest: None,
-                pull_secret_ref: None,
-            },
+            provider: fixture::provider(),
+            image: fixture::image(),
             env: vec![],
             ports: vec![],
             warm,
