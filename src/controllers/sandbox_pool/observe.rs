@@ -80,7 +80,7 @@ pub struct Turn {
     _held: OwnedMutexGuard<()>,
 }
 
-async fn turn(context: &Context, pool: &SandboxPool, connection: Option<&Connection>) -> Option<Turn> {
+async fn turn(context: &Context, pool: &Arc<SandboxPool>, connection: Option<&Connection>) -> Option<Turn> {
     let connection = connection?;
     let limits = context.bounded.limits(connection);
     if !limits.any() {

@@ -54,7 +54,11 @@ impl Bounded {
 }
 
 /// What sizes cost in an account, by slug. Asked for before the turn is taken: it may take long.
-pub(super) async fn prices(context: &Context, pool: &SandboxPool, connection: &Connection) -> HashMap<String, Usd> {
+pub(super) async fn prices(
+    context: &Context,
+    pool: &Arc<SandboxPool>,
+    connection: &Connection,
+) -> HashMap<String, Usd> {
     let mut prices = HashMap::new();
     for (_, sibling) in pools_of(context, pool, connection) {
         let Some(size) = size(&sibling) else { continue };
@@ -78,7 +82,7 @@ fn place(pool: &SandboxPool) -> Option<Place> {
 }
 
 /// The pool itself, and every other one whose instances are in the account or would be.
-fn pools_of(context: &Context, own: &SandboxPool, connection: &Connection) -> BTreeMap<Place, SandboxPool> {
+fn pools_of(context: &Context, own: &Arc<SandboxPool>, connection: &Connection) -> BTreeMap<Place, Arc<SandboxPool>> {
     let secret = (connection.secret_namespace.clone(), connection.secret_name.clone());
     let here = |pool: &SandboxPool| match pool.status.as_ref().and_then(|status| status.account.as_ref()) {
         Some(account) => *account == connection.account.0,
@@ -87,16 +91,16 @@ fn pools_of(context: &Context, own: &SandboxPool, connection: &Connection) -> BT
     let key = |pool: &SandboxPool| (pool.namespace().unwrap_or_default(), pool.name_any());
     let all = context.pools.state();
     let readable = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-    let mut pools: BTreeMap<Place, SandboxPool> =
-        readable.filter(|pool| here(pool)).map(|pool| (key(pool), SandboxPool::clone(pool))).collect();
-    pools.insert(key(own), own.clone());
+    let mut pools: BTreeMap<Place, Arc<SandboxPool>> =
+        readable.filter(|pool| here(pool)).map(|pool| (key(pool), Arc::clone(pool))).collect();
+    pools.insert(key(own), Arc::clone(own));
     pools
 }
 
 /// Every pool of the account, with what it has and wants.
 pub(super) fn observe(
     context: &Context,
-    pool: &SandboxPool,
+    pool: &Arc<SandboxPool>,
     connection: &Connection,
     limits: AccountLimits,
     prices: &HashMap<String, Usd>,
@@ -153,7 +157,7 @@ fn is_able(pool: &SandboxPool) -> bool {
 }
 
 /// Members in the account that belong to none of its pools, and what they cost.
-fn strangers(context: &Context, connection: &Connection, pools: &BTreeMap<Place, SandboxPool>) -> (usize, Usd) {
+fn strangers(context: &Context, connection: &Connection, pools: &BTreeMap<Place, Arc<SandboxPool>>) -> (usize, Usd) {
     let (mut count, mut usd) = (0, Usd::ZERO);
     for guarded in context.sandboxes.state() {
         let key = (guarded.namespace().unwrap_or_default(), pool_of(&guarded).unwrap_or_default());
