@@ -78,12 +78,7 @@ where
     async fn follow(&mut self, mut position: usize) {
         let (mut last, world) = (Instant::now(), self.world.clone());
         loop {
-            let changed = world.changed.notified();
-            let next = world.objects().changes.get(position).cloned();
-            let Some(change) = next else {
-                changed.await;
-                continue;
-            };
+            let change = world.change_at(position).await;
             position += 1;
             if change.plural != self.plural {
                 continue;

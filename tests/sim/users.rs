@@ -247,12 +247,7 @@ fn pool(index: usize, plan: &PoolPlan) -> Value {
 pub async fn collect_garbage(world: Arc<World>) {
     let mut position = 0;
     loop {
-        let changed = world.changed.notified();
-        let next = world.objects().changes.get(position).cloned();
-        let Some(change) = next else {
-            changed.await;
-            continue;
-        };
+        let change = world.change_at(position).await;
         position += 1;
         if !change.deleted {
             continue;

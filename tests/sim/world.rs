@@ -1,6 +1,6 @@
 //! One simulated world: an API server, a cloud, the network to both, and the judge who sees all of it.
 
-use crate::api::objects::Objects;
+use crate::api::objects::{Change, Objects};
 use crate::api::{self, Answer};
 use crate::judge::Judge;
 use crate::mutation::{Memory, Mutation};
@@ -57,6 +57,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
+    /// The so-manyth change of an object, once it has happened.
+    pub async fn change_at(&self, position: usize) -> Change {
+        loop {
+            let changed = self.changed.notified();
+            let found = self.objects().changes.get(position).cloned();
+            match found {
+                Some(change) => return change,
+                None => changed.await,
+            }
+        }
+    }
+
     pub fn new(seed: u64, mutation: Option<Mutation>) -> Arc<Self> {
         let start = Timestamp::from_second(1_900_000_000).unwrap_or_default();
         let wall = Wall::starting_at(start);
