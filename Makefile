@@ -36,10 +36,10 @@ demo: toolchain build controlplane ## Run the main job in a local world, told st
 	@$(DEMO)
 
 # Nothing is printed after the tests, so that their result is the last word.
-test: toolchain build controlplane ## Run every test (T=name for some of them; first time 20 min)
+test: toolchain build controlplane ## Run every test (T=name for some of them; first time 35 min)
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --tests --no-run)
 	$(call step,examples in the documentation,10 s,$(CARGO) test --quiet --features '$(FEATURES)' --doc $(T))
-	@printf '\n== run the tests (about 3 min)\n' >&2
+	@printf '\n== run the tests (about 12 min)\n' >&2
 	@$(CARGO) test --features '$(FEATURES)' --no-fail-fast --tests -- --test-threads=$(TEST_THREADS) $(T)
 
 # Optimized: ten times the scripts in the same time. The figures are the last word.
