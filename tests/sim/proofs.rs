@@ -11,7 +11,7 @@ fn a_seed_runs_the_same_twice() {
     for seed in 1..=4 {
         let script = tree(seed).current();
         let (one, two) = (run(&script, None), run(&script, None));
-        assert_eq!((one.hash, &one.figures), (two.hash, &two.figures), "seed {seed}: {:?}", two.tail.last());
+        assert_eq!((one.hash, &one.figures), (two.hash, &two.figures), "seed {seed}: {:?}", two.steps.last());
     }
 }
 
@@ -42,7 +42,7 @@ fn day(disturbance: Option<Act>, at: u32) -> Script {
 #[test]
 fn a_disturbance_that_costs_no_instance_changes_neither_end_nor_counts_s8() {
     let quiet = run(&day(None, 0), None);
-    assert!(quiet.violations.is_empty(), "{:?}\n{}", quiet.violations, quiet.tail.join("\n"));
+    assert!(quiet.violations.is_empty(), "{:?}\n{}", quiet.violations, quiet.tail());
     assert_eq!((quiet.figures.creates, quiet.figures.deletes), (6, 5), "three, and one for each claim; one stays");
     let crash = |calls, after| Act::Crash { operator: 0, calls, after };
     let cloud = |trouble| Act::Cloud { trouble, seconds: 240 };
@@ -63,7 +63,7 @@ fn a_disturbance_that_costs_no_instance_changes_neither_end_nor_counts_s8() {
     ];
     for (at, act) in disturbances {
         let outcome = run(&day(Some(act.clone()), at), None);
-        assert!(outcome.violations.is_empty(), "{act:?}: {:?}\n{}", outcome.violations, outcome.tail.join("\n"));
+        assert!(outcome.violations.is_empty(), "{act:?}: {:?}\n{}", outcome.violations, outcome.tail());
         assert_eq!(outcome.end, quiet.end, "{act:?}");
         let counts = |outcome: &crate::run::Outcome| (outcome.figures.creates, outcome.figures.deletes);
         assert_eq!(counts(&outcome), counts(&quiet), "{act:?}");

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// Steps of a failed run that are printed.
+const TAIL: usize = 60;
 /// Everything heals within this, the longest back-offs and claims included.
 const PATIENCE: Duration = Duration::from_secs(5 * 3600);
 /// Between two looks at whether it has.
@@ -40,8 +42,15 @@ pub struct Outcome {
     pub hash: u64,
     /// What is left at the end: pools with the number of their members.
     pub end: Vec<String>,
-    /// The last steps.
-    pub tail: Vec<String>,
+    /// Every step.
+    pub steps: Vec<String>,
+}
+
+impl Outcome {
+    /// The last steps, to be printed.
+    pub fn tail(&self) -> String {
+        self.steps[self.steps.len().saturating_sub(TAIL)..].join("\n")
+    }
 }
 
 /// Runs a script to its end, or to the first violation.
@@ -160,7 +169,7 @@ fn outcome(world: &World, end: Vec<String>) -> Outcome {
     Outcome {
         figures: Figures {
             virtual_time: world.age(),
-            steps: trace.steps,
+            steps: trace.lines().len() as u64,
             faults: net.faults + world.cloud.faults(),
             crashes: net.crashes,
             creates: judge.creates,
@@ -169,6 +178,6 @@ fn outcome(world: &World, end: Vec<String>) -> Outcome {
         violations,
         hash: trace.hash(),
         end,
-        tail: trace.tail(60),
+        steps: trace.lines().to_vec(),
     }
 }

@@ -5,6 +5,7 @@ use crate::script::{Script, any_script};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -66,7 +67,12 @@ fn add(sum: &mut Figures, more: &Figures) {
 
 fn report(seed: u64, script: &Script, outcome: &Outcome) {
     eprintln!("\nseed {seed} fails: {}\nsmallest script: {script:#?}", outcome.violations.join("; "));
-    eprintln!("its last steps:\n{}", outcome.tail.join("\n"));
+    eprintln!("its last steps:\n{}", outcome.tail());
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sim-{seed}.txt"));
+    match std::fs::write(&file, outcome.steps.join("\n")) {
+        Ok(()) => eprintln!("all of them: {}", file.display()),
+        Err(error) => eprintln!("{}: {error}", file.display()),
+    }
     eprintln!("again with: SANDBAR_SIM_SEED={seed} make sim");
 }
 

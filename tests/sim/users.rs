@@ -170,7 +170,7 @@ impl Users {
                 world.net().operators[*operator].stalled_until = Some(after(*seconds));
             }
             Act::Revoke { seconds } => self.lend_token(None, *seconds),
-            Act::Swap { seconds } => self.lend_token(Some(OTHER_ACCOUNT), *seconds),
+            Act::Swap { seconds } if self.accounts_are_known() => self.lend_token(Some(OTHER_ACCOUNT), *seconds),
             Act::Maintenance { app } => drop(self.app(*app).map(|id| world.cloud.maintenance(&id))),
             Act::Vanish { app } => drop(self.app(*app).map(|id| world.cloud.vanish(&id))),
             Act::Silence { app } => drop(self.app(*app).map(|id| world.cloud.set_agent(&id, AgentState::Dead))),
@@ -182,6 +182,13 @@ impl Users {
     fn app(&self, index: usize) -> Option<String> {
         let books = self.world.cloud.ledger();
         books.existing().nth(index).map(|app| app.id.clone())
+    }
+
+    /// Whether every pool has seen its account: the first token that a pool sees decides which that is, so
+    /// the other one would be no fault, and the pool would rightly wait for it ever after.
+    fn accounts_are_known(&self) -> bool {
+        let pools = self.world.objects().list("sandboxpools", Some(NAMESPACE));
+        pools.iter().all(|pool| pool["status"]["account"].is_string())
     }
 
     /// Takes the token from the account for a while.

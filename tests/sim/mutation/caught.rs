@@ -16,11 +16,11 @@ fn script(pool: PoolPlan, acts: impl Into<Vec<(u32, Act)>>) -> Script {
 /// The script is kept without the mutations, and each of them breaks this invariant in it.
 fn catches(script: &Script, mutations: &[(Mutation, &str)]) {
     let well = run(script, None);
-    assert!(well.violations.is_empty(), "without a mutation: {:?}\n{}", well.violations, well.tail.join("\n"));
+    assert!(well.violations.is_empty(), "without a mutation: {:?}\n{}", well.violations, well.tail());
     for (mutation, invariant) in mutations {
         let bad = run(script, Some(*mutation));
         let caught = bad.violations.iter().any(|line| line.starts_with(invariant));
-        let seen = (&bad.violations, bad.tail.join("\n"));
+        let seen = (&bad.violations, bad.tail());
         assert!(caught, "{mutation:?} is not caught as {invariant}: {:?}\n{}", seen.0, seen.1);
     }
 }
