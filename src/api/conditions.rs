@@ -54,8 +54,12 @@ words! {
         Claimed,
         /// Member: warm or claimed, and answering. Request: its sandbox can be used.
         Ready,
-        /// Member: the provider replaced the container under a claim.
+        /// Member: the provider replaced the container under a claim, or kept files could not be put back.
         FilesLost,
+        /// Member: the files of a snapshot are in it.
+        FilesRestored,
+        /// Member: its files are in the snapshot store and no instance runs.
+        Hibernated,
     }
 }
 
@@ -162,6 +166,26 @@ words! {
         SlotBlocked,
         /// The provider replaced the container.
         Redeployed,
+        /// The files are being kept, or the instance is going after that.
+        Hibernating,
+        /// No instance runs; the files are in the snapshot store.
+        Hibernated,
+        /// A new instance is made for a hibernated sandbox.
+        Waking,
+        /// The files could not be kept; the sandbox goes on running.
+        SnapshotFailed,
+        /// There is no such snapshot, or it was never finished.
+        SnapshotMissing,
+        /// A snapshot does not fit its digest.
+        SnapshotDamaged,
+        /// Files could not be moved between sandbox and store.
+        TransferFailed,
+        /// The operator has no snapshot store.
+        NoSnapshotStore,
+        /// Getting the files of a snapshot.
+        Restoring,
+        /// The files of a snapshot are there.
+        Restored,
         /// The instance is being removed.
         Deleting,
         /// An object does not fit its schema.

@@ -8,6 +8,7 @@ mod digest;
 mod env;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod hibernation;
 mod lean;
 mod money;
 pub mod orphans;
@@ -24,6 +25,7 @@ pub use cost::{Budget, PoolCost, SandboxCost};
 pub use crds::{crds, manifest};
 pub use digest::{hash_share, short_hash};
 pub use env::{EnvSource, EnvVar, SecretKeyRef};
+pub use hibernation::{HibernationStatus, OperatingMode, SnapshotRef};
 pub use lean::{Lean, Parts, Undecodable};
 pub use money::{Usd, UsdError};
 pub use pool::{

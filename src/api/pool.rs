@@ -1,6 +1,8 @@
 //! SandboxPool: a template, a warm level to hold, and limits.
 
-use super::{Budget, Demand, EnvVar, Image, PoolCost, ProviderSpec, Rollout, Sizing, SizingStatus, Span, Template};
+use super::{
+    Budget, Demand, EnvVar, Image, PoolCost, ProviderSpec, Rollout, Sizing, SizingStatus, SnapshotRef, Span, Template,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -48,6 +50,9 @@ pub struct SandboxPoolSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(range(min = 1, max = 65535)), extend("x-kubernetes-list-type" = "set"))]
     pub ports: Vec<i32>,
+    /// Files that every sandbox begins with: a snapshot of the pool's namespace in the operator's store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotRef>,
     /// The level to hold.
     #[serde(default)]
     pub warm: Warm,
@@ -81,6 +86,7 @@ impl SandboxPoolSpec {
             image: self.image.clone(),
             env: self.env.clone(),
             ports: self.ports.clone(),
+            snapshot: self.snapshot.clone(),
             create: self.create.clone(),
             claims: self.claims.clone(),
         }

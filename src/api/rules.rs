@@ -336,4 +336,10 @@ pub const RULES: &[Rule] = &[
         "!has(self.ttl) || duration(self.ttl) > duration('0s')",
         "'B13: spec.claim.ttl: ' + self.ttl + ' ends at once; use more than 0s, such as 30m'",
     ),
+    sandbox(
+        "B14",
+        &["spec"],
+        "!has(self.operatingMode) || self.operatingMode == 'Running' || (has(self.slot) && has(self.claim))",
+        "'B14: spec.operatingMode: Hibernated is for a sandbox that somebody holds; ' + (has(self.slot) ? 'claim it first' : 'set it on the sandbox in status.boundTo of this request')",
+    ),
 ];

@@ -1,6 +1,6 @@
 //! Sandbox: a member of a pool, or a request for one.
 
-use super::{SandboxCost, Span, Template, Usd};
+use super::{HibernationStatus, OperatingMode, SandboxCost, Span, Template, Usd};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -44,6 +44,10 @@ pub struct SandboxSpec {
     /// Who has it, or wants one. Written once, never replaced (S6).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// Members with a claim: Hibernated keeps the files in the snapshot store and ends the instance,
+    /// Running makes a new one with them. Absent = Running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operating_mode: Option<OperatingMode>,
 }
 
 /// Name of a pool in the same namespace.
@@ -101,6 +105,10 @@ pub enum Phase {
     Warm,
     /// Held by a claim.
     Claimed,
+    /// Held by a claim; its files are being kept, then its instance goes.
+    Hibernating,
+    /// Held by a claim, without an instance; its files are in the snapshot store.
+    Hibernated,
     /// On its way out.
     Terminating,
     /// No instance, and none will come.
@@ -139,6 +147,9 @@ pub struct SandboxStatus {
     /// Members: what its instances cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<SandboxCost>,
+    /// Members: the newest hibernation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hibernation: Option<HibernationStatus>,
     /// Requests: the member that is being claimed, or is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound_to: Option<ObjectUid>,
@@ -165,7 +176,7 @@ pub struct SandboxStatus {
     /// Whether the claimer got one that was warm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_kind: Option<StartKind>,
-    /// InstanceReady, AgentReady, Claimed, Ready, ResolvedRefs, FilesLost.
+    /// InstanceReady, AgentReady, Claimed, Ready, ResolvedRefs, FilesRestored, FilesLost, Hibernated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

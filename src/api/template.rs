@@ -1,6 +1,6 @@
 //! What an instance needs for its whole life: provider, image, environment.
 
-use super::{ClaimPolicy, CreatePolicy, EnvVar, SecretKeyRef};
+use super::{ClaimPolicy, CreatePolicy, EnvVar, SecretKeyRef, SnapshotRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +124,9 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(range(min = 1, max = 65535)), extend("x-kubernetes-list-type" = "set"))]
     pub ports: Vec<i32>,
+    /// Files that its instance begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotRef>,
     /// Deadline, attempts and back-off of its creation.
     #[serde(default)]
     pub create: CreatePolicy,

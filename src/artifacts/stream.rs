@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 
 /// What one call to the store carries; a whole archive may have 10,000 of them.
-const PART: usize = 8 * 1024 * 1024;
+const PART: usize = 5 * 1024 * 1024;
 /// Parts on their way at once, each in memory.
 const AT_ONCE: usize = 2;
 

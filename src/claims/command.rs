@@ -11,6 +11,7 @@ mod cp;
 mod entry;
 mod exec;
 mod extend;
+mod hibernate;
 mod ls;
 mod orphans;
 mod output;
@@ -39,6 +40,10 @@ pub enum Command {
     Exec(exec::Args),
     /// Copy files and folders into a sandbox or out of it
     Cp(cp::Args),
+    /// Keep the files of a run and end its instance; the claim stays
+    Hibernate(hibernate::Args),
+    /// Make a hibernated run a new instance with its files
+    Wake(hibernate::Args),
     /// Keep the files of a run in a store, and put them back
     Snapshot(snapshot::Args),
     /// Show, and approve the deletion of, instances whose Sandbox is gone
@@ -60,6 +65,8 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Cost(args) => cost::run(args).await,
         Command::Exec(args) => exec::run(args).await,
         Command::Cp(args) => cp::run(args).await,
+        Command::Hibernate(args) => hibernate::hibernate(args).await,
+        Command::Wake(args) => hibernate::wake(args).await,
         Command::Snapshot(args) => snapshot::run(args).await,
         Command::Orphans(args) => orphans::run(args).await,
         Command::Completions(args) => completions::run(&args),

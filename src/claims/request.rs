@@ -90,7 +90,10 @@ impl RequestWish {
             keep_ended: self.keep_ended,
         };
         let pool_ref = PoolRef { name: self.pool.clone() };
-        Sandbox::new(&self.id, SandboxSpec { pool_ref, slot: None, template: None, claim: Some(claim) })
+        Sandbox::new(
+            &self.id,
+            SandboxSpec { pool_ref, slot: None, template: None, claim: Some(claim), operating_mode: None },
+        )
     }
 
     fn same(&self, found: Sandbox) -> Result<Sandbox, RequestError> {

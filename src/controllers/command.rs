@@ -33,6 +33,10 @@ pub struct Args {
     /// Where DigitalOcean's API is
     #[arg(long, value_name = "URL", default_value = "https://api.digitalocean.com")]
     digitalocean_url: String,
+    /// Where snapshots are kept, such as s3://BUCKET/FOLDER; keys come from AWS_ACCESS_KEY_ID and the like. Each
+    /// namespace has its own folder in it
+    #[arg(long, env = "SANDBAR_SNAPSHOT_URL", value_name = "URL")]
+    snapshot_url: Option<String>,
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     metrics_listen: SocketAddr,
@@ -60,6 +64,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         installation_id: args.installation_id,
         orphan_mode: args.orphans,
         digitalocean_url: args.digitalocean_url,
+        snapshot_url: args.snapshot_url.filter(|url| !url.is_empty()),
         metrics_listen: args.metrics_listen,
         timing: args.timing,
     };

@@ -17,6 +17,7 @@ use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
 use super::sandbox_pool::memory::PoolMemory;
 use super::sandbox_pool::siblings::Bounded;
+use super::transfers::Transfers;
 use crate::providers::Timing;
 use crate::providers::accounts::Accounts;
 use crate::providers::inventory::Inventory;
@@ -50,6 +51,8 @@ pub struct Context {
     pub inventory: Inventory,
     /// What agents answer.
     pub probes: Probes,
+    /// Files on their way to and from the snapshot store.
+    pub transfers: Transfers,
     /// This process's own provider calls.
     pub memory: Memory,
     /// What this process wrote and has not read back yet.

@@ -15,4 +15,5 @@ pub mod run;
 pub mod runtime;
 pub mod sandbox;
 pub mod sandbox_pool;
+pub mod transfers;
 pub mod wiring;

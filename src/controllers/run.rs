@@ -48,6 +48,8 @@ pub struct Settings {
     pub orphan_mode: OrphanMode,
     /// Where DigitalOcean's API is.
     pub digitalocean_url: String,
+    /// Where snapshots are kept; absent = nowhere.
+    pub snapshot_url: Option<String>,
     /// Where metrics and readiness are served.
     pub metrics_listen: SocketAddr,
     /// Periods and limits.

@@ -181,7 +181,7 @@ impl LocalWorld {
             kubeconfig: self.operator_kubeconfig(),
             cloud_url: self.cloud.url().to_owned(),
             arguments: Vec::new(),
-            environment: Vec::new(),
+            environment: vec![("SANDBAR_SNAPSHOT_URL".to_owned(), self.snapshot_url())],
             log: operator::log(&self.place.logs()),
         }
     }

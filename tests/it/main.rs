@@ -9,6 +9,7 @@ mod cost;
 mod crash;
 mod dev;
 mod faults;
+mod hibernation;
 mod inputs;
 mod level;
 mod operator;

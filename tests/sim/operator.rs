@@ -50,6 +50,7 @@ fn settings() -> Settings {
         installation_id: Some(INSTALLATION.to_owned()),
         orphan_mode: OrphanMode::Delete,
         digitalocean_url: "http://cloud.invalid".to_owned(),
+        snapshot_url: None,
         metrics_listen: ([127, 0, 0, 1], 0).into(),
         timing: Timing::default(),
     }

@@ -2,7 +2,7 @@
 
 use super::cluster::ClusterArgs;
 use crate::agent::client::{AgentClient, AgentError};
-use crate::api::{AGENT_TOKEN_KEY, Sandbox, agent_secret_name};
+use crate::api::{AGENT_TOKEN_KEY, Phase, Sandbox, agent_secret_name};
 use crate::claims::Fault;
 use crate::claims::fault::patiently;
 use crate::failure::Failure;
@@ -13,6 +13,10 @@ use kube::{Api, ResourceExt};
 pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failure> {
     let cluster = cluster.connect().await?;
     let member = cluster.claims().held(id).await?;
+    if matches!(member.phase(), Phase::Hibernating | Phase::Hibernated) {
+        return Err(Failure::new(format!("sandbox {} of run {id} is hibernated", member.name_any()))
+            .advice(format!("sandbar wake {id} makes it a new instance with its files")));
+    }
     let url = member.status.as_ref().and_then(|status| status.url.clone()).ok_or_else(|| {
         Failure::new(format!("sandbox {} of run {id} has no address yet", member.name_any()))
             .advice("wait until sandbar ls shows its URL")

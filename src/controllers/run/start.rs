@@ -2,6 +2,7 @@
 
 use super::{PoolPokes, SandboxPokes, Settings};
 use crate::api::short_hash;
+use crate::artifacts::Store;
 use crate::controllers::context::Context;
 use crate::controllers::filled::Filled;
 use crate::controllers::index::PoolIndex;
@@ -18,6 +19,7 @@ use crate::controllers::sandbox::{self, Guarded};
 use crate::controllers::sandbox_pool::memory::PoolMemory;
 use crate::controllers::sandbox_pool::siblings::Bounded;
 use crate::controllers::sandbox_pool::{self, GuardedPool};
+use crate::controllers::transfers::Transfers;
 use crate::controllers::wiring::Wiring;
 use crate::failure::{Failure, chain};
 use crate::providers::Fence;
@@ -81,7 +83,7 @@ pub struct Assembled {
 /// Makes one operator's parts. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// When the system's TLS cannot be used.
+/// When the system's TLS or the snapshot store cannot be used.
 pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Failure> {
     let Outside { client, clock, lease, installation, identity, accounts, agents, metrics } = outside;
     let ticks = clock.ticks().clone();
@@ -97,6 +99,7 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
     };
     let follow_ups = FollowUps::standard(ticks.clone());
     let (wake_sandbox, wake_pool) = (poke_sandbox.clone(), poke_pool.clone());
+    let transfers = Transfers::new(snapshot_store(settings)?, client.clone(), lease.clone(), poke_sandbox.clone());
     let context = Arc::new(Context {
         sandbox_lanes: Lanes::new(sandbox::CONCURRENCY, move |namespace, name| wake_sandbox.poke(namespace, name)),
         pool_lanes: Lanes::new(sandbox_pool::CONCURRENCY, move |namespace, name| wake_pool.poke(namespace, name)),
@@ -123,6 +126,7 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         lease,
         timing,
         probes,
+        transfers,
         metrics,
         poke_sandbox,
         poke_pool,
@@ -182,6 +186,13 @@ pub(super) async fn parts(
 fn fence(lease: &LeaseHandle) -> Fence {
     let lease = lease.clone();
     Fence::new(move || lease.valid_for())
+}
+
+/// The store of snapshots, if one is named.
+fn snapshot_store(settings: &Settings) -> Result<Option<Store>, Failure> {
+    let open = |address: &String| Store::open(address);
+    let failed = |error| Failure::new(format!("--snapshot-url: {}", chain(&error)));
+    settings.snapshot_url.as_ref().map(open).transpose().map_err(failed)
 }
 
 fn scoped<K>(settings: &Settings, client: &Client) -> Api<K>

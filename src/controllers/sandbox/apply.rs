@@ -10,6 +10,7 @@ use crate::api::Sandbox;
 use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
+use crate::controllers::transfers::{Order, Target};
 use crate::providers::accounts::Connection;
 use crate::telemetry::secret::Secret;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -66,6 +67,11 @@ async fn perform(
         }
         Effect::Delete { id } => cloud::delete(context, current, connection, &id).await,
         Effect::ResetProbe => context.probes.forget(current.metadata.uid.as_deref().unwrap_or_default()),
+        Effect::Transfer { order } => transfer(context, current, order),
+        Effect::EndTransfer => context.transfers.forget(current.metadata.uid.as_deref().unwrap_or_default()),
+        Effect::DiscardSnapshot { snapshot } => {
+            context.transfers.discard(current.metadata.namespace.as_deref().unwrap_or_default(), snapshot);
+        }
         Effect::DeleteToken => objects::delete_token(context, current).await?,
         Effect::LiftFinalizer => objects::lift_finalizer(context, current).await?,
         Effect::DeleteSelf => objects::delete(context, current).await?,
@@ -79,6 +85,19 @@ async fn perform(
         }
     }
     Ok(None)
+}
+
+/// Starts it; what becomes of it is looked at by later passes.
+fn transfer(context: &Context, sandbox: &Sandbox, order: Order) {
+    let Some(url) = sandbox.status.as_ref().and_then(|status| status.url.clone()) else { return };
+    let target = Target {
+        uid: sandbox.metadata.uid.clone().unwrap_or_default(),
+        namespace: sandbox.metadata.namespace.clone().unwrap_or_default(),
+        name: sandbox.metadata.name.clone().unwrap_or_default(),
+        url,
+        image: sandbox.spec.template.as_ref().map(|template| template.image.repository.clone()),
+    };
+    context.transfers.start(target, order);
 }
 
 fn reference(sandbox: &Sandbox) -> ObjectReference {

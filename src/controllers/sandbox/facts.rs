@@ -3,6 +3,7 @@
 use crate::api::conditions::Reason;
 use crate::api::{OnEmpty, Phase, Sandbox, Span, Usd};
 use crate::controllers::inputs::Unresolved;
+use crate::controllers::transfers::{Order, Progress};
 use crate::providers::{Account, Inputs, Instance};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -34,6 +35,10 @@ pub struct MemberFacts {
     pub inputs: InputsFact,
     /// What the agent answered lately; none before the first answer.
     pub probe: Option<ProbeFact>,
+    /// Whether the operator has a snapshot store.
+    pub has_store: bool,
+    /// The transfer of its files that this process has started, and how far it is.
+    pub transfer: Option<(Order, Progress)>,
     /// The request that the claim was made for.
     pub request: RequestFact,
     /// Price of the instance; none if nobody knows it, or it stands in the status already.

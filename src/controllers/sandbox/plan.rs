@@ -3,6 +3,8 @@
 
 mod attempt;
 mod claim;
+mod files;
+mod hibernation;
 mod inputs;
 mod meter;
 mod request;
@@ -15,6 +17,7 @@ mod tests;
 use super::facts::{MemberFacts, Observed, ProviderFact};
 use crate::api::conditions::{self, Reason, Type, Wanted};
 use crate::api::{Claim, InstanceStatus, MEMBER_FINALIZER, ObjectUid, Phase, Sandbox, SandboxStatus, Span};
+use crate::controllers::transfers::{Order, Progress};
 use crate::providers::{Inputs, Marks};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::time::Duration;
@@ -42,6 +45,18 @@ pub enum Effect {
     },
     /// Start anew with what is known of the agent: its container was replaced.
     ResetProbe,
+    /// Move files between the instance and the snapshot store, beside the passes.
+    Transfer {
+        /// Which, and which way.
+        order: Order,
+    },
+    /// End the transfer of its files, and forget what became of it.
+    EndTransfer,
+    /// Remove a snapshot that nobody needs any more.
+    DiscardSnapshot {
+        /// Its name.
+        snapshot: String,
+    },
     /// Delete the Secret with the agent's token.
     DeleteToken,
     /// Let the object go (S4).
@@ -108,6 +123,7 @@ fn member(facts: &MemberFacts) -> Plan {
         claim::note(&mut draft);
         if !claim::end(&mut draft) {
             attempt::plan(&mut draft);
+            hibernation::plan(&mut draft);
         }
     }
     draft.finish()
@@ -155,6 +171,8 @@ impl<'facts> Draft<'facts> {
     }
 
     fn want(&mut self, kind: Type, status: bool, reason: Reason, message: impl Into<String>) {
+        // The last word holds: two of them would move the transition time with every pass (S10).
+        self.wanted.retain(|wanted| wanted.kind != kind);
         self.wanted.push(Wanted::new(kind, status, reason, message));
     }
 
@@ -176,6 +194,11 @@ impl<'facts> Draft<'facts> {
     /// Looks again when the next listing can have come.
     fn again_soon(&mut self) {
         self.again(self.facts.listing_period + Duration::from_millis(100));
+    }
+
+    /// How far this very transfer is, if this process has started it.
+    fn transfer(&self, order: &Order) -> Option<Progress> {
+        self.facts.transfer.as_ref().filter(|(started, _)| started == order).map(|(_, progress)| progress.clone())
     }
 
     /// The account, if it is the one that the instance is in; else says why not.

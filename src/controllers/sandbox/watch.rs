@@ -24,6 +24,7 @@ pub fn note(context: &Context, event: &Event<Guarded>) {
     if deleted && let Some(uid) = guarded.uid() {
         context.memory.forget(&uid);
         context.probes.forget(&uid);
+        context.transfers.forget(&uid);
         context.gate.forget(&uid);
         context.backoff.succeeded(&uid);
     }
@@ -42,6 +43,7 @@ fn filled(context: &Context) {
     let all = context.sandboxes.state();
     let uids: HashSet<String> = all.iter().filter_map(|guarded| guarded.uid()).collect();
     context.probes.retain(&uids);
+    context.transfers.retain(&uids);
     context.memory.retain(&uids);
     context.index.retain(&context.sandboxes);
     context.filled.sandboxes_read();

@@ -7,6 +7,8 @@ mod orphans;
 mod snapshots;
 mod waiting;
 
+pub use inside::let_read_secrets;
+
 use crate::world::{PROGRAM, TestEnv};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams, PostParams};

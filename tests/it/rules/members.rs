@@ -27,6 +27,7 @@ pub fn rows() -> Vec<Row> {
         change("B11", member("b11-failed", &json!({})), json!({"spec": claim()}), "Sandbox.sandbar.dev \"b11-failed-0\" is invalid: <nil>: Invalid value: B11: spec.claim: b11-failed-0 is Failed and cannot be claimed any more; claim another one")
             .status(json!({"phase": "Failed"})),
         change("B12", member("b12", &claim()), json!({"spec": {"claim": {"keepEnded": "1h"}}}), "Sandbox.sandbar.dev \"b12-0\" is invalid: spec: Invalid value: B12: spec.claim.keepEnded: is for requests only; remove it"),
+        change("B14", member("b14", &json!({})), json!({"spec": {"operatingMode": "Hibernated"}}), "Sandbox.sandbar.dev \"b14-0\" is invalid: spec: Invalid value: B14: spec.operatingMode: Hibernated is for a sandbox that somebody holds; claim it first"),
         change(
             "B13",
             member("b13", &json!({})),

@@ -50,5 +50,10 @@ pub fn rows() -> Vec<Row> {
             request("b13", &json!({"claim": {"ttl": "0s"}})),
             "Sandbox.sandbar.dev \"b13\" is invalid: spec.claim: Invalid value: B13: spec.claim.ttl: 0s ends at once; use more than 0s, such as 30m",
         ),
+        bad(
+            "B14",
+            request("b14", &json!({"operatingMode": "Hibernated"})),
+            "Sandbox.sandbar.dev \"b14\" is invalid: spec: Invalid value: B14: spec.operatingMode: Hibernated is for a sandbox that somebody holds; set it on the sandbox in status.boundTo of this request",
+        ),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::ObserveError;
 use crate::api::conditions::{Reason, Type, is_true};
-use crate::api::{InstanceStatus, Sandbox, SandboxPool, Usd};
+use crate::api::{InstanceStatus, Phase, Sandbox, SandboxPool, Usd};
 use crate::controllers::context::Context;
 use crate::controllers::memory::Remembered;
 use crate::controllers::probes::Target;
@@ -41,6 +41,8 @@ pub(super) async fn observe(
         inputs: read_inputs(context, sandbox, &provider).await,
         provider,
         probe,
+        has_store: context.transfers.has_store(),
+        transfer: context.transfers.of(sandbox.metadata.uid.as_deref().unwrap_or_default()),
         request: held_for(context, sandbox).await?,
         usd_per_hour: price(sandbox, connection.as_ref()).await,
         books: books(context, sandbox).await?,
@@ -183,8 +185,10 @@ fn urgency(sandbox: &Sandbox, instance: &InstanceStatus) -> Urgency {
     let answering = sandbox.status.as_ref().is_some_and(|status| {
         !status.conditions.iter().any(|condition| condition.type_ == "AgentReady" && condition.status == "False")
     });
+    // Nothing is in flight for one that sleeps, however long.
+    let asleep = sandbox.phase() == Phase::Hibernated && instance.failure.as_ref().is_some_and(|over| over.gone);
     let settled = !sandbox.is_deleting() && instance.ready_at.is_some() && instance.failure.is_none() && answering;
-    if settled { Urgency::Level } else { Urgency::InFlight }
+    if settled || asleep { Urgency::Level } else { Urgency::InFlight }
 }
 
 /// Asks about this one instance, where a listing leaves a question that matters.

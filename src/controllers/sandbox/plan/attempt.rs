@@ -1,6 +1,6 @@
 //! From no instance to one that the provider knows, attempt by attempt.
 
-use super::{Draft, Effect, inputs, meter, running};
+use super::{Draft, Effect, files, hibernation, inputs, meter, running};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{AttemptFailure, CreatePolicy, InstanceStatus, Phase, short_hash};
 use crate::controllers::sandbox::existence::{Existence, judge};
@@ -30,18 +30,23 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         return;
     }
     match draft.status.instance.clone() {
-        None => begin(draft, 1),
+        None => match files::of_template(draft).filter(|_| !draft.facts.has_store) {
+            // An instance that cannot get its files would cost money for nothing.
+            Some(snapshot) => give_up(draft, Reason::NoSnapshotStore, files::no_store(&snapshot)),
+            None => begin(draft, 1),
+        },
         Some(instance) if instance.failure.is_some() => after_failure(draft, &instance),
+        Some(instance) if instance.ready_at.is_none() && hibernation::back_to_sleep(draft) => {}
         Some(instance) => follow(draft, &instance),
     }
 }
 
-fn policy(draft: &Draft<'_>) -> CreatePolicy {
+pub(super) fn policy(draft: &Draft<'_>) -> CreatePolicy {
     draft.facts.sandbox.spec.template.as_ref().map(|template| template.create.clone()).unwrap_or_default()
 }
 
 /// Writes the attempt as intent, then creates: the write must win first (S2).
-fn begin(draft: &mut Draft<'_>, attempt: i32) {
+pub(super) fn begin(draft: &mut Draft<'_>, attempt: i32) {
     let ProviderFact::Open { account } = &draft.facts.provider else { return };
     let Some(inputs) = inputs::take(draft) else { return };
     let name = instance_name(&draft.facts.installation, draft.uid(), attempt);
@@ -167,6 +172,9 @@ pub(super) fn fail(draft: &mut Draft<'_>, reason: Reason, message: String, proof
     if proof == Proof::Gone {
         meter::end(draft);
     }
+    if draft.facts.transfer.is_some() {
+        draft.effects.push(Effect::EndTransfer);
+    }
     draft.status.url = None;
     draft.phase(Phase::Creating, reason);
     draft.want(Type::InstanceReady, false, reason, message.clone());
@@ -183,13 +191,17 @@ fn after_failure(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     if let Some(failure) = draft.status.instance.as_mut().and_then(|instance| instance.failure.as_mut()) {
         failure.gone = true;
     }
-    let policy = policy(draft);
+    if hibernation::sleeps(draft, failure) {
+        return hibernation::asleep(draft, instance);
+    }
+    let (policy, tries) = (policy(draft), hibernation::tries(draft, instance.attempt));
     let reason = Reason::of(&failure.reason);
     // Where the account is full another attempt only asks the same again: the pool waits for longer.
-    if failure.terminal || reason == Reason::AccountLimit || instance.attempt >= policy.max_attempts {
+    let futile = failure.terminal || reason == Reason::AccountLimit || files::is_hopeless(reason);
+    if futile || tries >= policy.max_attempts {
         return give_up(draft, reason, failure.message.clone());
     }
-    let pause = policy.backoff.after(i64::from(instance.attempt));
+    let pause = policy.backoff.after(i64::from(tries));
     let Ok(until) = failure.time.0.checked_add(pause.signed()) else { return };
     if draft.facts.now < until {
         draft.again_at(until);

@@ -188,6 +188,10 @@ impl Draft<'_> {
             self.phase(Phase::Claimed, Reason::Claimed);
             self.wanted.push(Wanted::new(Type::Claimed, true, Reason::Claimed, format!("holds {}", name_of(member))));
             self.wanted.push(Wanted::new(Type::Ready, true, Reason::Healthy, "the sandbox can be used"));
+        } else if let Some((phase, reason)) = asleep(member.phase()) {
+            self.phase(phase, reason);
+            let message = format!("its sandbox {} is hibernated, or about to be", name_of(member));
+            self.wanted.push(Wanted::new(Type::Ready, false, reason, message));
         } else {
             self.phase(waiting_phase(member.phase()), Reason::Creating);
             self.wanted.push(Wanted::new(Type::Ready, false, Reason::Creating, "the sandbox is not ready yet"));
@@ -293,6 +297,15 @@ fn waiting_phase(member: Phase) -> Phase {
     match member {
         Phase::Booting | Phase::Warm | Phase::Claimed => Phase::Booting,
         _ => Phase::Creating,
+    }
+}
+
+/// What a request shows while its member keeps its files elsewhere.
+fn asleep(member: Phase) -> Option<(Phase, Reason)> {
+    match member {
+        Phase::Hibernating => Some((Phase::Hibernating, Reason::Hibernating)),
+        Phase::Hibernated => Some((Phase::Hibernated, Reason::Hibernated)),
+        _ => None,
     }
 }
 

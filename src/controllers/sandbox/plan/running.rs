@@ -1,7 +1,8 @@
 //! An instance that the provider knows: until its agent answers, and as long as it does.
 
 use super::attempt::{Proof, fail, give_up, past_deadline};
-use super::{Draft, Effect, meter};
+use super::files::Files;
+use super::{Draft, Effect, files, meter};
 use crate::api::Phase;
 use crate::api::conditions::{Reason, Type};
 use crate::controllers::sandbox::facts::ProbeFact;
@@ -31,7 +32,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
         return;
     }
     match draft.facts.probe {
-        Some(probe) if probe.healthy => ready(draft),
+        Some(probe) if probe.healthy => match files::settle(draft) {
+            Files::Settled => ready(draft),
+            Files::Coming => _ = past_deadline(draft, &instance),
+            Files::Hopeless => {}
+        },
         Some(probe) if was_ready => unhealthy(draft, probe),
         None if was_ready => ready_as_before(draft),
         Some(_) => {

@@ -4,7 +4,7 @@
 
 use super::{Draft, Effect, meter};
 use crate::api::conditions::{Reason, Type, whole_second};
-use crate::api::{ABANDON_ANNOTATION, InstanceStatus, Phase};
+use crate::api::{ABANDON_ANNOTATION, HibernationStatus, InstanceStatus, Phase};
 use crate::controllers::sandbox::existence::{Existence, judge};
 use crate::controllers::sandbox::facts::Evidence;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -26,6 +26,9 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     if ended || instance.failure.as_ref().is_some_and(|failure| failure.gone) {
         return let_go(draft);
     }
+    if draft.facts.transfer.is_some() {
+        draft.effects.push(Effect::EndTransfer);
+    }
     if abandoned(draft, &instance) {
         return;
     }
@@ -43,6 +46,9 @@ fn let_go(draft: &mut Draft<'_>) {
     if !meter::hand_over(draft) {
         draft.status.phase = Some(Phase::Terminating);
         return;
+    }
+    for snapshot in draft.status.hibernation.iter().flat_map(HibernationStatus::left_over) {
+        draft.effects.push(Effect::DiscardSnapshot { snapshot });
     }
     draft.effects.push(Effect::DeleteToken);
     draft.effects.push(Effect::LiftFinalizer);

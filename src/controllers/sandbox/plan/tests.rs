@@ -1,8 +1,10 @@
 //! What the plans for members and requests promise.
 
 mod fixture;
+mod hibernation;
 mod inputs;
 mod life;
 mod members;
 mod meter;
 mod requests;
+mod sleep;

@@ -81,6 +81,7 @@ fn member(pool: &SandboxPool, name: &str, slot: i32, template: Template) -> Sand
             slot: Some(slot),
             template: Some(template),
             claim: None,
+            operating_mode: None,
         },
         status: None,
     }

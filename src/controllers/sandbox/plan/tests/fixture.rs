@@ -31,6 +31,7 @@ pub(super) fn template() -> Template {
         image: fixture::image(),
         env: vec![],
         ports: vec![],
+        snapshot: None,
         create: CreatePolicy::default(),
         claims: ClaimPolicy::default(),
     }
@@ -53,6 +54,7 @@ pub(super) fn member() -> Sandbox {
             slot: Some(0),
             template: Some(template()),
             claim: None,
+            operating_mode: None,
         },
         status: None,
     }
@@ -123,6 +125,8 @@ pub(super) fn facts(sandbox: Sandbox, now: i64) -> MemberFacts {
         evidence: Evidence::default(),
         inputs: InputsFact::Ready(Inputs::default()),
         probe: None,
+        has_store: true,
+        transfer: None,
         request: RequestFact::None,
         usd_per_hour: "3.6".parse().ok(),
         books: BooksFact::Open,

@@ -24,6 +24,7 @@ fn request(status: Option<SandboxStatus>) -> Sandbox {
             slot: None,
             template: None,
             claim: Some(Claim { ttl: None, ..claim(1) }),
+            operating_mode: None,
         },
         status,
     }

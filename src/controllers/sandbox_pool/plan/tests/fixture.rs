@@ -33,6 +33,7 @@ pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
             image: fixture::image(),
             env: vec![],
             ports: vec![],
+            snapshot: None,
             warm,
             limits,
             on_empty: crate::api::OnEmpty::Create,

@@ -1,0 +1,223 @@
+//! Hibernation of a claimed member: its files go into a snapshot, then its instance goes, and it comes back as a new
+//! attempt. The object and its claim stay all the while.
+
+use super::{Draft, Effect, attempt};
+use crate::api::conditions::{Reason, Type};
+use crate::api::{AttemptFailure, HibernationStatus, InstanceStatus, OperatingMode, Phase};
+use crate::artifacts::HIBERNATED;
+use crate::controllers::sandbox::facts::ProviderFact;
+use crate::controllers::transfers::{Order, Progress, Way};
+use std::time::Duration;
+
+/// Whether the holder wants it hibernated.
+pub(super) fn is_asked(draft: &Draft<'_>) -> bool {
+    let spec = &draft.facts.sandbox.spec;
+    draft.facts.sandbox.held_by().is_some() && spec.operating_mode == Some(OperatingMode::Hibernated)
+}
+
+/// Whether the files are in the store and nowhere else.
+pub(super) fn keeps_the_files(draft: &Draft<'_>) -> bool {
+    draft.status.hibernation.as_ref().is_some_and(HibernationStatus::keeps_the_files)
+}
+
+/// Decides about a member whose instance is ready.
+pub(super) fn plan(draft: &mut Draft<'_>) {
+    let ready = |instance: &&InstanceStatus| instance.ready_at.is_some() && instance.failure.is_none();
+    let Some(instance) = draft.status.instance.as_ref().filter(ready) else { return };
+    // Files are not taken out for a delete that nobody could ask for.
+    let open = matches!(&draft.facts.provider, ProviderFact::Open { account } if account.0 == instance.account);
+    if draft.status.phase == Some(Phase::Failed) || !open {
+        return;
+    }
+    let attempt = instance.attempt;
+    if !is_asked(draft) {
+        return stay(draft);
+    }
+    if !draft.facts.has_store {
+        let message =
+            "the operator has no snapshot store, so the sandbox goes on running; start it with --snapshot-url";
+        return cannot(draft, Reason::NoSnapshotStore, message);
+    }
+    if draft.status.url.is_none() {
+        return cannot(draft, Reason::TransferFailed, "the sandbox has no address, so its files cannot be taken out");
+    }
+    if draft.status.hibernation.as_ref().is_none_or(HibernationStatus::is_over) {
+        if !is_well(draft) {
+            return;
+        }
+        begin(draft);
+    }
+    keep(draft, attempt);
+}
+
+fn is_well(draft: &Draft<'_>) -> bool {
+    draft.facts.probe.is_some_and(|probe| probe.healthy)
+}
+
+/// Writes what is going to be kept where. The name is one for this wish: an older snapshot is never taken for it.
+fn begin(draft: &mut Draft<'_>) {
+    let generation = draft.facts.sandbox.metadata.generation.unwrap_or_default();
+    let snapshot = format!("{HIBERNATED}{}-{generation}", draft.uid());
+    // What could not be put back stays for its holder.
+    let before = draft.status.hibernation.take().filter(|before| before.lost_at.is_none());
+    let replaces = before.map(|before| before.snapshot).filter(|before| *before != snapshot);
+    draft.event(false, Reason::Hibernating, format!("its files go into snapshot {snapshot}"));
+    draft.status.hibernation = Some(HibernationStatus::begun(snapshot, replaces, draft.time()));
+}
+
+/// Keeps the files; the instance stays as it is until they are whole in the store.
+fn keep(draft: &mut Draft<'_>, attempt: i32) {
+    let Some(hibernation) = draft.status.hibernation.clone() else { return };
+    let order = Order { way: Way::Save, snapshot: hibernation.snapshot.clone(), attempt };
+    match draft.transfer(&order) {
+        Some(Progress::Done { bytes }) => saved(draft, hibernation, bytes),
+        Some(Progress::Failed { message, .. }) => failed(draft, hibernation, &message),
+        Some(Progress::Moving { .. }) => hibernating(draft),
+        None => match retry_at(draft, &hibernation) {
+            Some(at) if draft.facts.now < at => draft.again_at(at),
+            _ if is_well(draft) => {
+                hibernating(draft);
+                draft.effects.push(Effect::Transfer { order });
+            }
+            // A new process has not heard of the agent yet.
+            _ if draft.facts.sandbox.phase() == Phase::Hibernating => hibernating(draft),
+            _ => {}
+        },
+    }
+}
+
+fn retry_at(draft: &Draft<'_>, hibernation: &HibernationStatus) -> Option<jiff::Timestamp> {
+    let failed = hibernation.failed_at.as_ref()?;
+    let pause = attempt::policy(draft).backoff.after(i64::from(hibernation.failures));
+    failed.0.checked_add(pause.signed()).ok()
+}
+
+fn hibernating(draft: &mut Draft<'_>) {
+    draft.phase(Phase::Hibernating, Reason::Hibernating);
+    draft.want(Type::Hibernated, false, Reason::Hibernating, "its files are being kept");
+    draft.want(Type::Ready, false, Reason::Hibernating, "it is being hibernated");
+}
+
+/// The files are whole in the store: from here on there is no way back but waking.
+fn saved(draft: &mut Draft<'_>, mut hibernation: HibernationStatus, bytes: u64) {
+    let message = format!("its files are in snapshot {} ({bytes} bytes)", hibernation.snapshot);
+    for snapshot in hibernation.replaces.take() {
+        draft.effects.push(Effect::DiscardSnapshot { snapshot });
+    }
+    hibernation.saved_at = Some(draft.time());
+    hibernation.size_bytes = i64::try_from(bytes).ok();
+    (hibernation.failures, hibernation.failed_at) = (0, None);
+    draft.status.hibernation = Some(hibernation);
+    draft.effects.push(Effect::EndTransfer);
+    draft.event(false, Reason::Hibernating, message.clone());
+    hibernating(draft);
+    put_down(draft, message);
+}
+
+/// Ends the attempt; what is left of it is removed as that of any other.
+fn put_down(draft: &mut Draft<'_>, message: String) {
+    let time = draft.time();
+    if let Some(instance) = &mut draft.status.instance {
+        let reason = Reason::Hibernated.as_str().to_owned();
+        instance.failure =
+            Some(AttemptFailure { reason, message: message.clone(), time, terminal: false, gone: false });
+    }
+    draft.status.url = None;
+    draft.want(Type::InstanceReady, false, Reason::Hibernated, message.clone());
+    draft.want(Type::AgentReady, false, Reason::Hibernated, message);
+    draft.again(Duration::from_millis(50));
+}
+
+/// The instance stays, and so do its files in it.
+fn failed(draft: &mut Draft<'_>, mut hibernation: HibernationStatus, message: &str) {
+    hibernation.failures = hibernation.failures.saturating_add(1);
+    hibernation.failed_at = Some(draft.time());
+    draft.effects.push(Effect::EndTransfer);
+    if let Some(at) = retry_at(draft, &hibernation) {
+        draft.again_at(at);
+    }
+    draft.status.hibernation = Some(hibernation);
+    cannot(draft, Reason::SnapshotFailed, &format!("it goes on running and is tried again: {message}"));
+}
+
+/// It goes on running, and the condition says why.
+fn cannot(draft: &mut Draft<'_>, reason: Reason, message: &str) {
+    let said = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        condition.type_ == Type::Hibernated.as_str()
+            && condition.reason == reason.as_str()
+            && condition.message == crate::api::conditions::truncate(message, 1024)
+    };
+    if !draft.status.conditions.iter().any(said) {
+        draft.event(true, reason, message);
+    }
+    draft.want(Type::Hibernated, false, reason, message);
+}
+
+/// It is to run and does; a hibernation that was begun is given up.
+fn stay(draft: &mut Draft<'_>) {
+    let begun = draft.status.hibernation.as_ref().is_some_and(|hibernation| !hibernation.is_over());
+    if let Some(hibernation) = draft.status.hibernation.take_if(|_| begun) {
+        draft.effects.push(Effect::EndTransfer);
+        for snapshot in hibernation.left_over() {
+            draft.effects.push(Effect::DiscardSnapshot { snapshot });
+        }
+        draft.event(false, Reason::Claimed, "it is not hibernated after all");
+    }
+    let told = |condition: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        condition.type_ == Type::Hibernated.as_str() && condition.reason != Reason::AsExpected.as_str()
+    };
+    if draft.status.conditions.iter().any(|condition| told(&condition)) {
+        draft.want(Type::Hibernated, false, Reason::AsExpected, "it runs");
+    }
+}
+
+/// Whether the attempt that ended is one that was put to sleep, or one of a waking that is not wanted any more.
+pub(super) fn sleeps(draft: &Draft<'_>, over: &AttemptFailure) -> bool {
+    over.reason == Reason::Hibernated.as_str() || (is_asked(draft) && keeps_the_files(draft))
+}
+
+/// Nothing exists at the provider and the files are in the store: stays so, or wakes.
+pub(super) fn asleep(draft: &mut Draft<'_>, instance: &InstanceStatus) {
+    let (time, asked) = (draft.time(), is_asked(draft));
+    let Some(mut hibernation) = draft.status.hibernation.clone() else { return };
+    if hibernation.hibernated_at.is_none() {
+        hibernation.hibernated_at = Some(time.clone());
+        draft.event(false, Reason::Hibernated, format!("hibernated; its files are in {}", hibernation.snapshot));
+    }
+    let message = "no instance runs; set spec.operatingMode to Running to wake it";
+    draft.phase(Phase::Hibernated, Reason::Hibernated);
+    draft.want(Type::Hibernated, true, Reason::Hibernated, message);
+    draft.want(Type::Ready, false, Reason::Hibernated, message);
+    if asked {
+        (hibernation.wake_requested_at, hibernation.wake_attempt) = (None, None);
+        draft.status.hibernation = Some(hibernation);
+        return;
+    }
+    // What a create call needs may be missing for a while: waking begins once.
+    if hibernation.wake_requested_at.is_none() {
+        hibernation.wake_requested_at = Some(time);
+        draft.event(false, Reason::Waking, "waking");
+    }
+    hibernation.wake_attempt = Some(instance.attempt + 1);
+    draft.status.hibernation = Some(hibernation);
+    draft.want(Type::Hibernated, false, Reason::Waking, "a new instance is made and gets its files");
+    draft.want(Type::Ready, false, Reason::Waking, "a new instance is made and gets its files");
+    attempt::begin(draft, instance.attempt + 1);
+}
+
+/// Ends an attempt of waking that is not wanted any more; true if there was one. Its files are in the store still.
+pub(super) fn back_to_sleep(draft: &mut Draft<'_>) -> bool {
+    if !is_asked(draft) || !keeps_the_files(draft) {
+        return false;
+    }
+    draft.effects.push(Effect::EndTransfer);
+    draft.phase(Phase::Hibernating, Reason::Hibernating);
+    put_down(draft, "not to be woken after all".to_owned());
+    true
+}
+
+/// How many attempts there were since the member was made, or since it is being woken.
+pub(super) fn tries(draft: &Draft<'_>, attempt: i32) -> i32 {
+    let first = draft.status.hibernation.as_ref().and_then(|hibernation| hibernation.wake_attempt).unwrap_or(1);
+    attempt.saturating_sub(first).saturating_add(1)
+}

@@ -1,0 +1,359 @@
+//! Rules of hibernation, of waking, and of files that a fresh instance gets.
+
+use super::fixture::*;
+use crate::api::conditions::{Reason, Type, is_true};
+use crate::api::{HibernationStatus, InstanceStatus, OperatingMode, Phase, Sandbox, SandboxStatus, SnapshotRef};
+use crate::controllers::sandbox::facts::{Evidence, MemberFacts, Observed, ProbeFact};
+use crate::controllers::sandbox::plan::{Effect, Plan, plan};
+use crate::controllers::transfers::{Order, Progress, Way};
+use crate::providers::InstancePhase;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn run(facts: &MemberFacts) -> Plan {
+    plan(&Observed::Member(Box::new(facts.clone())))
+}
+
+/// A member that is claimed since second 100, its instance running and answering at second 200.
+fn claimed(mode: OperatingMode) -> MemberFacts {
+    let mut sandbox = warm();
+    sandbox.spec.claim = Some(claim(3600));
+    sandbox.spec.operating_mode = Some(mode);
+    sandbox.metadata.generation = Some(3);
+    let status = sandbox.status.as_mut().expect("a status");
+    (status.phase, status.claimed_at) = (Some(Phase::Claimed), Some(time(100)));
+    running(sandbox, 200)
+}
+
+fn running(sandbox: Sandbox, now: i64) -> MemberFacts {
+    let mut facts = facts(sandbox, now);
+    let listed = Some(seen(InstancePhase::Running));
+    facts.evidence =
+        Evidence { listed, listing_is_newer: true, listing_age: Some(Duration::ZERO), ..Evidence::default() };
+    facts.probe = Some(ProbeFact { healthy: true, failures: 0, failing_for: Duration::ZERO });
+    facts
+}
+
+/// The facts of the pass after this plan.
+fn after(facts: &MemberFacts, plan: Plan) -> MemberFacts {
+    let sandbox = Sandbox { status: Some(plan.status), ..facts.sandbox.as_ref().clone() };
+    MemberFacts { sandbox: Arc::new(sandbox), ..facts.clone() }
+}
+
+fn asked(facts: &mut MemberFacts, mode: OperatingMode) {
+    Arc::make_mut(&mut facts.sandbox).spec.operating_mode = Some(mode);
+}
+
+fn snapshot() -> String {
+    format!("hibernate-{UID}-3")
+}
+
+fn save() -> Order {
+    Order { way: Way::Save, snapshot: snapshot(), attempt: 1 }
+}
+
+fn status(facts: &MemberFacts) -> SandboxStatus {
+    facts.sandbox.status.clone().expect("a status")
+}
+
+fn kept(status: &SandboxStatus) -> HibernationStatus {
+    status.hibernation.clone().expect("a hibernation")
+}
+
+fn reason(status: &SandboxStatus, kind: Type) -> String {
+    let mut all = status.conditions.iter();
+    all.find(|condition| condition.type_ == kind.as_str()).map(|found| found.reason.clone()).unwrap_or_default()
+}
+
+/// What is done besides telling.
+fn done(plan: &Plan) -> Vec<&Effect> {
+    plan.effects.iter().filter(|effect| !matches!(effect, Effect::Event { .. })).collect()
+}
+
+/// A member whose files were whole in the store at second 200.
+fn saved() -> MemberFacts {
+    let mut facts = claimed(OperatingMode::Hibernated);
+    facts = after(&facts, run(&facts));
+    facts.transfer = Some((save(), Progress::Done { bytes: 42 }));
+    facts = after(&facts, run(&facts));
+    facts.transfer = None;
+    facts
+}
+
+/// A member that sleeps since second 210.
+fn asleep() -> MemberFacts {
+    let mut facts = saved();
+    facts.now = at(210);
+    (facts.probe, facts.evidence) = (None, Evidence { proved_gone: true, ..Evidence::default() });
+    after(&facts, run(&facts))
+}
+
+/// A member that wakes since second 300, the new instance's agent answering.
+fn waking() -> MemberFacts {
+    let mut facts = asleep();
+    asked(&mut facts, OperatingMode::Running);
+    (facts.now, facts.evidence) = (at(300), Evidence::default());
+    facts = after(&facts, run(&facts));
+    let mut sandbox = facts.sandbox.as_ref().clone();
+    let instance = sandbox.status.as_mut().and_then(|status| status.instance.as_mut()).expect("an attempt");
+    instance.id = Some("id-2".into());
+    let mut next = running(sandbox, 340);
+    let listed = next.evidence.listed.as_mut().expect("listed");
+    (listed.id, listed.name) = ("id-2".into(), attempt(2, None).name);
+    next
+}
+
+fn restore() -> Order {
+    Order { way: Way::Restore, attempt: 2, ..save() }
+}
+
+#[test]
+fn the_wish_is_written_before_files_are_moved_s8() {
+    let mut facts = claimed(OperatingMode::Hibernated);
+    let first = run(&facts);
+    assert_eq!(kept(&first.status).snapshot, snapshot());
+    assert_eq!(first.status.phase, Some(Phase::Hibernating));
+    assert_eq!(done(&first), [&Effect::Transfer { order: save() }]);
+    facts = after(&facts, first);
+    // A new process knows of no transfer, and begins the same one again.
+    assert_eq!(done(&run(&facts)), [&Effect::Transfer { order: save() }]);
+    facts.probe = None;
+    let unheard = run(&facts);
+    assert_eq!((done(&unheard), unheard.status.phase), (vec![], Some(Phase::Hibernating)));
+    facts.transfer = Some((save(), Progress::Moving { trouble: None }));
+    let moving = run(&facts);
+    assert_eq!((done(&moving), Some(moving.status)), (vec![], facts.sandbox.status.clone()), "waiting writes nothing");
+}
+
+#[test]
+fn the_instance_goes_only_after_its_files_are_whole() {
+    let mut facts = claimed(OperatingMode::Hibernated);
+    facts = after(&facts, run(&facts));
+    for other in [Order { attempt: 2, ..save() }, Order { snapshot: "another".into(), ..save() }, restore()] {
+        facts.transfer = Some((other, Progress::Done { bytes: 1 }));
+        assert_eq!(kept(&run(&facts).status).saved_at, None, "another transfer is none of these files");
+    }
+    facts.transfer = Some((save(), Progress::Done { bytes: 42 }));
+    let plan = run(&facts);
+    assert_eq!(done(&plan), [&Effect::EndTransfer], "the intent is written before the delete");
+    assert_eq!((kept(&plan.status).saved_at, kept(&plan.status).size_bytes), (Some(time(200)), Some(42)));
+    let mut next = after(&facts, plan);
+    (next.transfer, next.probe) = (None, None);
+    let plan = run(&next);
+    assert_eq!(done(&plan), [&Effect::Delete { id: "id-1".into() }]);
+    assert_eq!(plan.status.phase, Some(Phase::Hibernating));
+}
+
+#[test]
+fn asleep_it_keeps_its_claim_and_writes_nothing_s7_s10() {
+    let mut facts = asleep();
+    let stored = status(&facts);
+    assert_eq!((stored.phase, stored.url.as_deref()), (Some(Phase::Hibernated), None));
+    assert!(is_true(&stored.conditions, Type::Hibernated) && !is_true(&stored.conditions, Type::Ready));
+    assert_eq!(kept(&stored).hibernated_at, Some(time(210)));
+    for later in [220, 1000, 3000] {
+        (facts.now, facts.evidence) = (at(later), Evidence::default());
+        let plan = run(&facts);
+        assert_eq!((done(&plan), &plan.status), (vec![], &stored), "after {later} s");
+    }
+    facts.now = at(3700);
+    assert!(run(&facts).effects.contains(&Effect::DeleteSelf), "its time ends it also in its sleep");
+    Arc::make_mut(&mut facts.sandbox).metadata.deletion_timestamp = Some(time(3700));
+    let discard = Effect::DiscardSnapshot { snapshot: snapshot() };
+    assert_eq!(done(&run(&facts)), [&discard, &Effect::DeleteToken, &Effect::LiftFinalizer]);
+}
+
+#[test]
+fn waking_is_a_new_attempt_written_before_its_create_s1_s2() {
+    let mut facts = asleep();
+    asked(&mut facts, OperatingMode::Running);
+    (facts.now, facts.evidence) = (at(300), Evidence::default());
+    let plan = run(&facts);
+    let written = plan.status.instance.clone().expect("an attempt");
+    assert_eq!((written.attempt, written.id, written.name.clone()), (2, None, attempt(2, None).name));
+    assert!(plan.needs_token, "the agent's token is made sure of for every attempt");
+    let [Effect::Create { name, marks, fresh: true, .. }] = &done(&plan)[..] else { panic!("{:?}", plan.effects) };
+    assert_eq!((name, marks.attempt), (&written.name, 2));
+    assert_eq!(kept(&plan.status).wake_requested_at, Some(time(300)));
+}
+
+#[test]
+fn nothing_wakes_before_the_old_instance_is_proved_gone_s1_s3() {
+    let mut facts = saved();
+    asked(&mut facts, OperatingMode::Running);
+    (facts.probe, facts.evidence) = (None, Evidence { unlisted_twice: true, ..Evidence::default() });
+    let plan = run(&facts);
+    assert_eq!(done(&plan), [&Effect::Delete { id: "id-1".into() }], "the delete goes on, and no create is sent");
+    assert_eq!(plan.status.instance.map(|instance| instance.attempt), Some(1));
+}
+
+#[test]
+fn it_is_awake_once_its_files_are_back_and_says_how_long_it_took() {
+    let mut facts = waking();
+    let first = run(&facts);
+    assert_eq!(done(&first), [&Effect::Transfer { order: restore() }]);
+    assert_eq!(first.status.phase, Some(Phase::Booting));
+    assert_eq!(first.status.instance.as_ref().and_then(|instance| instance.ready_at.clone()), None);
+    facts = after(&facts, first);
+    facts.transfer = Some((restore(), Progress::Moving { trouble: Some("no answer".into()) }));
+    let trouble = run(&facts);
+    assert_eq!(reason(&trouble.status, Type::FilesRestored), "Restoring");
+    assert!(!is_true(&trouble.status.conditions, Type::Ready));
+    facts.transfer = Some((restore(), Progress::Done { bytes: 42 }));
+    let plan = run(&facts);
+    assert_eq!(done(&plan), [&Effect::EndTransfer]);
+    let hibernation = kept(&plan.status);
+    assert_eq!((hibernation.restored_at, hibernation.wake_seconds), (Some(time(340)), Some(40)));
+    assert_eq!(plan.status.phase, Some(Phase::Claimed));
+    assert!(is_true(&plan.status.conditions, Type::Ready) && is_true(&plan.status.conditions, Type::FilesRestored));
+    assert!(!is_true(&plan.status.conditions, Type::FilesLost));
+    let mut level = after(&facts, plan);
+    level.transfer = None;
+    let plan = run(&level);
+    assert_eq!((done(&plan), Some(plan.status)), (vec![], level.sandbox.status.clone()));
+}
+
+#[test]
+fn files_that_cannot_come_back_are_said_to_be_lost() {
+    for (why, word) in [(Reason::SnapshotMissing, "SnapshotMissing"), (Reason::SnapshotDamaged, "SnapshotDamaged")] {
+        let mut facts = waking();
+        facts.transfer = Some((restore(), Progress::Failed { reason: why, message: "no such snapshot".into() }));
+        let plan = run(&facts);
+        assert!(is_true(&plan.status.conditions, Type::FilesLost) && is_true(&plan.status.conditions, Type::Ready));
+        assert_eq!(reason(&plan.status, Type::FilesLost), word);
+        let hibernation = kept(&plan.status);
+        assert_eq!((hibernation.restored_at, hibernation.lost_at), (None, Some(time(340))));
+        assert_eq!(hibernation.left_over(), [""; 0], "what is there of it stays for its holder");
+        let mut level = after(&facts, plan);
+        level.transfer = None;
+        let plan = run(&level);
+        assert_eq!((done(&plan), Some(plan.status)), (vec![], level.sandbox.status.clone()), "nothing is tried again");
+    }
+}
+
+#[test]
+fn a_failed_snapshot_keeps_the_instance_and_is_tried_again_later() {
+    let mut facts = claimed(OperatingMode::Hibernated);
+    facts = after(&facts, run(&facts));
+    facts.transfer = Some((save(), Progress::Failed { reason: Reason::TransferFailed, message: "disk full".into() }));
+    let plan = run(&facts);
+    assert_eq!(done(&plan), [&Effect::EndTransfer]);
+    assert_eq!(plan.status.phase, Some(Phase::Claimed));
+    assert!(is_true(&plan.status.conditions, Type::Ready), "it goes on as before");
+    assert_eq!(reason(&plan.status, Type::Hibernated), "SnapshotFailed");
+    facts = after(&facts, plan);
+    facts.transfer = None;
+    let waiting = run(&facts);
+    assert_eq!((done(&waiting), Some(waiting.status)), (vec![], facts.sandbox.status.clone()));
+    facts.now = at(211);
+    let again = run(&facts);
+    assert_eq!(done(&again), [&Effect::Transfer { order: save() }], "the first back-off is 10 s");
+    asked(&mut facts, OperatingMode::Running);
+    let stays = run(&facts);
+    assert_eq!(stays.status.hibernation, None);
+    assert_eq!(done(&stays), [&Effect::EndTransfer, &Effect::DiscardSnapshot { snapshot: snapshot() }]);
+    assert_eq!(reason(&stays.status, Type::Hibernated), "AsExpected");
+}
+
+#[test]
+fn without_a_store_it_goes_on_running_and_says_so_once() {
+    let mut facts = claimed(OperatingMode::Hibernated);
+    facts.has_store = false;
+    let plan = run(&facts);
+    assert_eq!((done(&plan), plan.status.phase), (vec![], Some(Phase::Claimed)));
+    assert_eq!(reason(&plan.status, Type::Hibernated), "NoSnapshotStore");
+    facts = after(&facts, plan);
+    let again = run(&facts);
+    assert_eq!((again.effects, Some(again.status)), (vec![], facts.sandbox.status.clone()));
+}
+
+#[test]
+fn a_second_hibernation_takes_files_anew_and_then_removes_the_first() {
+    let mut facts = waking();
+    facts.transfer = Some((restore(), Progress::Done { bytes: 42 }));
+    facts = after(&facts, run(&facts));
+    asked(&mut facts, OperatingMode::Hibernated);
+    Arc::make_mut(&mut facts.sandbox).metadata.generation = Some(5);
+    facts.transfer = None;
+    let plan = run(&facts);
+    let second = format!("hibernate-{UID}-5");
+    let order = Order { way: Way::Save, snapshot: second.clone(), attempt: 2 };
+    assert_eq!(done(&plan), [&Effect::Transfer { order: order.clone() }]);
+    assert_eq!(kept(&plan.status).replaces, Some(snapshot()));
+    facts = after(&facts, plan);
+    facts.transfer = Some((order, Progress::Done { bytes: 43 }));
+    let plan = run(&facts);
+    assert_eq!(done(&plan), [&Effect::DiscardSnapshot { snapshot: snapshot() }, &Effect::EndTransfer]);
+    assert_eq!(kept(&plan.status).left_over(), [second]);
+}
+
+#[test]
+fn waking_that_is_not_wanted_any_more_ends_and_the_files_stay() {
+    let mut facts = waking();
+    asked(&mut facts, OperatingMode::Hibernated);
+    let plan = run(&facts);
+    assert!(kept(&plan.status).keeps_the_files());
+    assert_eq!(plan.status.phase, Some(Phase::Hibernating));
+    facts = after(&facts, plan);
+    assert_eq!(done(&run(&facts)), [&Effect::Delete { id: "id-2".into() }]);
+    (facts.probe, facts.evidence) = (None, Evidence { proved_gone: true, ..Evidence::default() });
+    let plan = run(&facts);
+    assert_eq!(plan.status.phase, Some(Phase::Hibernated));
+    assert_eq!(kept(&plan.status).wake_requested_at, None);
+}
+
+#[test]
+fn waking_that_fails_for_good_leaves_the_files_in_the_store_s13() {
+    let mut facts = asleep();
+    asked(&mut facts, OperatingMode::Running);
+    facts.evidence = Evidence::default();
+    facts = after(&facts, run(&facts));
+    // Three attempts of its own, however many there were before.
+    for number in 2..=4 {
+        let instance = status(&facts).instance.expect("an attempt");
+        assert_eq!((instance.attempt, instance.failure.is_none()), (number, true));
+        facts.now = at(facts.now.as_second() - at(0).as_second() + 601);
+        facts.evidence = Evidence { listing_age: Some(Duration::ZERO), ..Evidence::default() };
+        facts = after(&facts, run(&facts));
+        let proof = Evidence { unlisted_twice: true, name_free: Some(true), ..Evidence::default() };
+        facts.evidence = proof.clone();
+        facts = after(&facts, run(&facts));
+        facts.now = at(facts.now.as_second() - at(0).as_second() + 60);
+        facts = after(&facts, run(&facts));
+    }
+    assert_eq!(facts.sandbox.phase(), Phase::Failed);
+    assert_eq!(kept(&status(&facts)).left_over(), [""; 0]);
+}
+
+#[test]
+fn a_fresh_member_is_warm_only_with_the_files_of_its_pool() {
+    let mut sandbox = member();
+    let template = sandbox.spec.template.as_mut().expect("a template");
+    template.snapshot = Some(SnapshotRef { name: "base".into() });
+    let instance = Some(InstanceStatus { requested_at: time(0), ..attempt(1, Some("id-1")) });
+    sandbox.status = Some(SandboxStatus { phase: Some(Phase::Creating), instance, ..SandboxStatus::default() });
+    let mut facts = running(sandbox.clone(), 60);
+    let order = Order { way: Way::Restore, snapshot: "base".into(), attempt: 1 };
+    let plan = run(&facts);
+    assert_eq!(
+        (done(&plan), plan.status.phase),
+        (vec![&Effect::Transfer { order: order.clone() }], Some(Phase::Booting))
+    );
+    facts = after(&facts, plan);
+    let mut good = facts.clone();
+    good.transfer = Some((order.clone(), Progress::Done { bytes: 1 }));
+    assert_eq!(run(&good).status.phase, Some(Phase::Warm));
+
+    let message = "there is no snapshot base".to_owned();
+    facts.transfer = Some((order, Progress::Failed { reason: Reason::SnapshotMissing, message }));
+    facts = after(&facts, run(&facts));
+    (facts.transfer, facts.evidence) = (None, Evidence { proved_gone: true, ..Evidence::default() });
+    let plan = run(&facts);
+    assert_eq!(plan.status.phase, Some(Phase::Failed), "no second attempt gets what is not there");
+    assert_eq!(plan.status.reason.as_deref(), Some("SnapshotMissing"));
+
+    let mut alone = super::fixture::facts(Sandbox { status: None, ..sandbox }, 0);
+    alone.has_store = false;
+    let plan = run(&alone);
+    assert_eq!((done(&plan), plan.status.phase), (vec![], Some(Phase::Failed)), "no instance is made for nothing");
+}

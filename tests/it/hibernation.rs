@@ -1,0 +1,276 @@
+//! Hibernation, waking, and pools that begin with a snapshot: a real control plane, real processes, a real S3 server.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+use std::time::Duration;
+
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use sandbar::api::{HibernationStatus, Phase, Sandbox, SandboxPool};
+use sandbar::cloudsim::admin::{SimAdmin, State};
+use sandbar::cloudsim::{CloudSim, Options, Running};
+use serde_json::json;
+
+use crate::claims::{command, done, failed, let_read_secrets};
+use crate::s3::S3;
+use crate::scene::{self, Scene, held, is, is_not, name};
+use crate::wait::{eventually, holds, wait_for, wait_gone};
+use crate::world::{OperatorSpec, PROGRAM, World, quick_account};
+
+/// A scene whose sandboxes are processes, and a store for their files.
+struct Stage {
+    scene: Scene,
+    s3: S3,
+    // Ends its processes when it is dropped.
+    _cloud: Running,
+}
+
+impl Stage {
+    async fn start(test: &str) -> Self {
+        let s3 = S3::start().await;
+        let mut env = World::get().await.test(test).await;
+        let accounts = BTreeMap::from([(env.account.clone(), quick_account(env.token.clone()))]);
+        let agent_program = Some(PROGRAM.into());
+        let cloud = CloudSim::start(Options { seed: 1, accounts, agent_program, ..Options::default() }).await;
+        let cloud = cloud.expect("the simulator starts");
+        env.sim = SimAdmin::new(cloud.url());
+        let quick = OperatorSpec::default().through(cloud.url());
+        let spec = s3.environment().into_iter().fold(quick, |spec, (name, value)| spec.env(name, &value));
+        let watcher = env.watcher().await;
+        let operator = env.operator(spec).await;
+        let_read_secrets(&env).await;
+        let (pools, sandboxes) = (env.api(), env.api());
+        let scene = Scene { env, operator, watcher, pools, sandboxes };
+        scene.pool(json!({"warm": {"target": 1}, "limits": {"maxSandboxes": 2}})).await;
+        Self { scene, s3, _cloud: cloud }
+    }
+
+    /// A run with a file of its own.
+    async fn run(&self, id: &str) -> Sandbox {
+        let member = self.scene.claim_one(id, "20m").await;
+        done(
+            &self
+                .typed(&["exec", id, "--", "mkdir -p .git/objects && echo mine > .git/objects/a && echo kept > notes"])
+                .await,
+        );
+        member
+    }
+
+    async fn typed(&self, arguments: &[&str]) -> Output {
+        let mut command = command(&self.scene.env, arguments);
+        command.envs(self.s3.environment()).output().await.expect("it runs")
+    }
+
+    async fn notes(&self, id: &str) -> String {
+        done(&self.typed(&["exec", id, "--", "cat notes .git/objects/a"]).await)
+    }
+
+    /// What a holder does with kubectl.
+    async fn want(&self, member: &Sandbox, mode: &str) {
+        let users: Api<Sandbox> = self.scene.env.user_api();
+        let patch = Patch::Merge(json!({"spec": {"operatingMode": mode}}));
+        users.patch(&name(member), &PatchParams::default(), &patch).await.expect("the API server takes it");
+    }
+
+    async fn shows(&self, member: &Sandbox, what: &str, like: impl Fn(&Sandbox) -> bool) -> Sandbox {
+        let uid = member.metadata.uid.clone();
+        self.scene.shows(&name(member), what, |found| found.metadata.uid == uid && like(found)).await
+    }
+
+    /// Names of the snapshots that hibernation has left in the store.
+    fn stored(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.s3.snapshots(&self.scene.env.namespace)).into_iter().flatten();
+        let whole =
+            entries.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().join("metadata.json").exists());
+        let names = whole.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("hibernate-")).collect()
+    }
+}
+
+fn kept(member: &Sandbox) -> HibernationStatus {
+    member.status.as_ref().and_then(|status| status.hibernation.clone()).expect("a hibernation")
+}
+
+fn says(member: &Sandbox, kind: &str, reason: &str) -> bool {
+    let conditions = member.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| condition.type_ == kind && condition.reason == reason)
+}
+
+#[tokio::test]
+async fn a_hibernated_run_costs_nothing_and_wakes_with_its_files_s1_s10() {
+    let stage = Stage::start("hibernate").await;
+    let member = stage.run("run-1").await;
+    let first = stage.scene.app_of(&member).await;
+    let told = done(&stage.typed(&["hibernate", "run-1"]).await);
+    assert!(told.contains(&format!("{} hibernated", name(&member))), "{told}");
+    let asleep = stage.scene.sandboxes.get(&name(&member)).await.unwrap();
+    assert_eq!((asleep.phase(), held(&asleep)), (Phase::Hibernated, Some("run-1")), "the claim stays");
+    assert_eq!(asleep.status.as_ref().and_then(|status| status.url.clone()), None);
+    let gone = stage.scene.ledger().await.apps.into_iter().find(|app| app.id == first.id).unwrap();
+    assert_eq!(gone.state, State::Gone, "its instance costs nothing any more");
+    let told = failed(&stage.typed(&["exec", "run-1", "--", "true"]).await, 125);
+    assert!(told.contains("is hibernated") && told.contains("sandbar wake run-1"), "{told}");
+
+    stage
+        .scene
+        .pool_shows("level, the slot held", |status| (status.warm, status.claimed, status.total) == (1, 1, 2))
+        .await;
+    stage.scene.level(1).await;
+    let (versions, asked) = (stage.scene.versions().await, stage.s3.asked());
+    holds(Duration::from_secs(3), "silent", async || {
+        let now = stage.scene.versions().await;
+        if now == versions { Ok(()) } else { Err(format!("{versions:#?}\n{now:#?}")) }
+    })
+    .await;
+    assert_eq!(stage.s3.asked(), asked, "a sleeping sandbox asks nothing of the store");
+
+    let told = done(&stage.typed(&["wake", "run-1"]).await);
+    assert!(told.contains("is awake with its files after "), "{told}");
+    assert_eq!(stage.notes("run-1").await, "kept\nmine\n");
+    let awake = stage.scene.sandboxes.get(&name(&member)).await.unwrap();
+    assert!(kept(&awake).wake_seconds.is_some() && is(&awake, "Ready") && !is(&awake, "FilesLost"));
+    let second = stage.scene.app_of(&member).await;
+    assert!(second.id != first.id && second.name != first.name, "a new attempt has a new name");
+    let events: Api<Event> = stage.scene.env.api();
+    let list = events.list(&Default::default()).await.unwrap();
+    let reasons: Vec<_> = list.iter().filter_map(|event| event.reason.as_deref()).collect();
+    assert!(
+        ["Hibernating", "Hibernated", "Waking", "Restored"].iter().all(|word| reasons.contains(word)),
+        "{reasons:?}"
+    );
+
+    assert_eq!(stage.stored().len(), 1);
+    stage.scene.delete(&name(&member)).await;
+    eventually("the snapshot goes with its claim", async || match stage.stored() {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("{left:?}")),
+    })
+    .await;
+    stage.scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn a_dead_operator_changes_nothing_about_hibernation_s1_s8() {
+    let mut stage = Stage::start("hibernate-dead").await;
+    let member = stage.run("run-1").await;
+    stage.s3.broken(true);
+    stage.want(&member, "Hibernated").await;
+    stage
+        .shows(&member, "Hibernating", |member| {
+            member.status.as_ref().is_some_and(|status| status.hibernation.is_some())
+        })
+        .await;
+    stage.scene.operator.kill9().await;
+    stage.s3.broken(false);
+    stage.scene.operator.restart().await;
+    let asleep = stage.shows(&member, "Hibernated", |member| member.phase() == Phase::Hibernated).await;
+    assert_eq!(held(&asleep), Some("run-1"));
+    stage.scene.operator.kill9().await;
+    stage.want(&member, "Running").await;
+    stage.scene.operator.restart().await;
+    let second = |member: &Sandbox| member.instance().is_some_and(|instance| instance.attempt == 2);
+    stage.shows(&member, "waking", second).await;
+    stage.scene.operator.kill9().await;
+    stage.scene.operator.restart().await;
+    let awake = stage.shows(&member, "awake", |member| is(member, "FilesRestored") && is(member, "Ready")).await;
+    assert_eq!(awake.instance().map(|instance| instance.attempt), Some(2), "no attempt was made for nothing");
+    assert_eq!(stage.notes("run-1").await, "kept\nmine\n");
+    stage.scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn a_store_that_fails_keeps_the_sandbox_running() {
+    let stage = Stage::start("hibernate-store").await;
+    let member = stage.run("run-1").await;
+    stage.s3.broken(true);
+    let told = failed(&stage.typed(&["hibernate", "run-1"]).await, 1);
+    assert!(told.contains("is not hibernated: it goes on running and is tried again: cannot "), "{told}");
+    let runs = stage.shows(&member, "running", |member| member.phase() == Phase::Claimed && is(member, "Ready")).await;
+    assert!(says(&runs, "Hibernated", "SnapshotFailed"));
+    assert_eq!(stage.notes("run-1").await, "kept\nmine\n");
+    done(&stage.typed(&["wake", "run-1"]).await);
+    let stays = stage.shows(&member, "no hibernation", |member| says(member, "Hibernated", "AsExpected")).await;
+    assert_eq!(stays.status.unwrap().hibernation, None);
+
+    failed(&stage.typed(&["hibernate", "run-1"]).await, 1);
+    stage.s3.broken(false);
+    stage.shows(&member, "hibernated by a later try", |member| member.phase() == Phase::Hibernated).await;
+    stage.scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn a_wake_without_its_snapshot_says_that_the_files_are_lost() {
+    let stage = Stage::start("hibernate-lost").await;
+    let member = stage.run("run-1").await;
+    done(&stage.typed(&["hibernate", "run-1"]).await);
+    let folder = stage.s3.snapshots(&stage.scene.env.namespace).join(&stage.stored()[0]);
+    let archive = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let archive = archive.into_iter().find(|path| path.extension().is_some_and(|end| end == "gz")).unwrap();
+    let mut bytes = std::fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&archive, bytes).unwrap();
+    let told = failed(&stage.typed(&["wake", "run-1"]).await, 1);
+    assert!(told.contains("awake without its files: snapshot ") && told.contains("is damaged"), "{told}");
+    let awake = stage.shows(&member, "awake", |member| is(member, "Ready")).await;
+    assert!(says(&awake, "FilesLost", "SnapshotDamaged") && is(&awake, "FilesLost") && is_not(&awake, "FilesRestored"));
+    failed(&stage.typed(&["exec", "run-1", "--", "test -e notes"]).await, 1);
+    assert!(folder.exists(), "what is left of it stays for its holder");
+
+    done(&stage.typed(&["hibernate", "run-1"]).await);
+    let second = kept(&stage.scene.sandboxes.get(&name(&member)).await.unwrap()).snapshot;
+    std::fs::remove_dir_all(stage.s3.snapshots(&stage.scene.env.namespace).join(second)).unwrap();
+    let told = failed(&stage.typed(&["wake", "run-1"]).await, 1);
+    assert!(told.contains("there is no snapshot hibernate-"), "{told}");
+    stage.scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn a_request_tells_of_its_sleeping_sandbox() {
+    let stage = Stage::start("hibernate-request").await;
+    stage.scene.request("nightly", json!({"ttl": "20m"})).await;
+    let ready = stage.scene.ready("nightly").await;
+    let bound = ready.status.and_then(|status| status.bound_to).expect("bound");
+    done(&stage.typed(&["hibernate", "nightly"]).await);
+    let asleep = stage.scene.shows("nightly", "Hibernated", |request| request.phase() == Phase::Hibernated).await;
+    assert!(is_not(&asleep, "Ready") && says(&asleep, "Ready", "Hibernated"));
+    done(&stage.typed(&["wake", "nightly"]).await);
+    let awake = stage.scene.ready("nightly").await.status.unwrap();
+    let member = stage.scene.sandboxes.get(&bound.name).await.unwrap().status.unwrap();
+    assert_eq!(awake.url, member.url, "it tells the new address");
+}
+
+#[tokio::test]
+async fn a_pool_begins_with_the_files_of_a_snapshot() {
+    let stage = Stage::start("snapshot-pool").await;
+    let pools: Api<SandboxPool> = stage.scene.env.api();
+    let based = |pool: &str, snapshot: &str| {
+        let mut based = scene::pool(json!({"warm": {"target": 1}, "limits": {"maxSandboxes": 1},
+            "snapshot": {"name": snapshot}}));
+        based.metadata.name = Some(pool.to_owned());
+        based
+    };
+    pools.create(&PostParams::default(), &based("based", "base")).await.unwrap();
+    let failing = wait_for(&pools, "based", "failed twice, as there is no such snapshot", |pool| {
+        let failures = pool.status.as_ref().and_then(|status| status.failures.as_ref());
+        failures.is_some_and(|failures| failures.consecutive >= 2 && failures.last_reason == "SnapshotMissing")
+    })
+    .await;
+    let failures = failing.status.unwrap().failures.unwrap();
+    assert!(failures.last_message.contains("there is no snapshot base in "), "{}", failures.last_message);
+
+    stage.run("run-1").await;
+    done(&stage.typed(&["snapshot", "create", "run-1", "--name", "base"]).await);
+    let warm =
+        wait_for(&pools, "based", "a warm one", |pool| pool.status.as_ref().is_some_and(|status| status.warm == 1));
+    warm.await;
+    let member = wait_for(&stage.scene.sandboxes, "based-0", "Warm", |member| member.phase() == Phase::Warm).await;
+    assert!(is(&member, "FilesRestored"));
+    done(&stage.typed(&["claim", "based", "--id", "run-2", "--ttl", "5m"]).await);
+    assert_eq!(stage.notes("run-2").await, "kept\nmine\n");
+    let made = stage.scene.ledger().await.apps.len();
+    done(&stage.typed(&["release", "run-2"]).await);
+    pools.delete("based", &Default::default()).await.unwrap();
+    wait_gone(&pools, "based").await;
+    assert!(made <= 12, "every try is paid for: {made} apps");
+}
