@@ -166,7 +166,9 @@ fn stay(draft: &mut Draft<'_>) {
     let told = |condition: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
         condition.type_ == Type::Hibernated.as_str() && condition.reason != Reason::AsExpected.as_str()
     };
-    if draft.status.conditions.iter().any(|condition| told(&condition)) {
+    // Waking has its own word in this very pass.
+    let woken = draft.wanted.iter().any(|wanted| wanted.kind == Type::Hibernated);
+    if !woken && draft.status.conditions.iter().any(|condition| told(&condition)) {
         draft.want(Type::Hibernated, false, Reason::AsExpected, "it runs");
     }
 }
