@@ -184,7 +184,7 @@ async fn a_bad_request_is_refused_with_field_value_and_way_out() {
 }
 
 #[tokio::test]
-async fn a_bad_member_or_claim_is_refused_with_field_value_and_way_out_b1_to_b13() {
+async fn a_bad_member_or_claim_is_refused_with_field_value_and_way_out_b1_to_b14() {
     let env = World::get().await.test("rules-member").await;
     hold(&operator(&env).await, &env, &members::rows()).await;
 }

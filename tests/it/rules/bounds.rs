@@ -60,6 +60,11 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"digest\" is invalid: spec.image.digest: Invalid value: \"sha256:GGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGG\": spec.image.digest in body should match '^sha256:[0-9a-f]{64}$'",
         ),
         bad(
+            "snapshot pattern",
+            pool("snapshot", &json!({"snapshot": {"name": "A/B"}})),
+            "SandboxPool.sandbar.dev \"snapshot\" is invalid: spec.snapshot.name: Invalid value: \"A/B\": spec.snapshot.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'",
+        ),
+        bad(
             "ports maxItems",
             pool("ports", &json!({"ports": ports(17)})),
             "SandboxPool.sandbar.dev \"ports\" is invalid: [spec.ports: Too many: 17: must have at most 16 items, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]",

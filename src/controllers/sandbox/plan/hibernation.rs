@@ -101,7 +101,7 @@ fn hibernating(draft: &mut Draft<'_>) {
 /// The files are whole in the store: from here on there is no way back but waking.
 fn saved(draft: &mut Draft<'_>, mut hibernation: HibernationStatus, bytes: u64) {
     let message = format!("its files are in snapshot {} ({bytes} bytes)", hibernation.snapshot);
-    for snapshot in hibernation.replaces.take() {
+    if let Some(snapshot) = hibernation.replaces.take() {
         draft.effects.push(Effect::DiscardSnapshot { snapshot });
     }
     hibernation.saved_at = Some(draft.time());
