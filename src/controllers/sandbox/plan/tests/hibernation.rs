@@ -122,7 +122,11 @@ fn the_wish_is_written_before_files_are_moved_s8() {
     assert_eq!((done(&unheard), unheard.status.phase), (vec![], Some(Phase::Hibernating)));
     facts.transfer = Some((save(), Progress::Moving { trouble: None }));
     let moving = run(&facts);
-    assert_eq!((done(&moving), Some(moving.status)), (vec![], facts.sandbox.status.clone()), "waiting writes nothing");
+    assert_eq!(
+        (done(&moving), Some(moving.status.clone())),
+        (vec![], facts.sandbox.status.clone()),
+        "waiting writes nothing"
+    );
 }
 
 #[test]
@@ -210,7 +214,7 @@ fn it_is_awake_once_its_files_are_back_and_says_how_long_it_took() {
     let mut level = after(&facts, plan);
     level.transfer = None;
     let plan = run(&level);
-    assert_eq!((done(&plan), Some(plan.status)), (vec![], level.sandbox.status.clone()));
+    assert_eq!((done(&plan), Some(plan.status.clone())), (vec![], level.sandbox.status.clone()));
 }
 
 #[test]
@@ -222,12 +226,16 @@ fn files_that_cannot_come_back_are_said_to_be_lost() {
         assert!(is_true(&plan.status.conditions, Type::FilesLost) && is_true(&plan.status.conditions, Type::Ready));
         assert_eq!(reason(&plan.status, Type::FilesLost), word);
         let hibernation = kept(&plan.status);
-        assert_eq!((hibernation.restored_at, hibernation.lost_at), (None, Some(time(340))));
+        assert_eq!((&hibernation.restored_at, &hibernation.lost_at), (&None, &Some(time(340))));
         assert_eq!(hibernation.left_over(), [""; 0], "what is there of it stays for its holder");
         let mut level = after(&facts, plan);
         level.transfer = None;
         let plan = run(&level);
-        assert_eq!((done(&plan), Some(plan.status)), (vec![], level.sandbox.status.clone()), "nothing is tried again");
+        assert_eq!(
+            (done(&plan), Some(plan.status.clone())),
+            (vec![], level.sandbox.status.clone()),
+            "nothing is tried again"
+        );
     }
 }
 
@@ -244,7 +252,7 @@ fn a_failed_snapshot_keeps_the_instance_and_is_tried_again_later() {
     facts = after(&facts, plan);
     facts.transfer = None;
     let waiting = run(&facts);
-    assert_eq!((done(&waiting), Some(waiting.status)), (vec![], facts.sandbox.status.clone()));
+    assert_eq!((done(&waiting), Some(waiting.status.clone())), (vec![], facts.sandbox.status.clone()));
     facts.now = at(211);
     let again = run(&facts);
     assert_eq!(done(&again), [&Effect::Transfer { order: save() }], "the first back-off is 10 s");
