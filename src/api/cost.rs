@@ -31,7 +31,9 @@ pub const LEAST_BILLED_SECONDS: i64 = 60;
 pub struct SandboxCost {
     /// Of its instances that are gone.
     pub settled_usd: Usd,
-    /// Price of the instance that it has or asks for; absent while nobody knows it.
+    /// The part of `settledUsd` since it was claimed.
+    pub held_usd: Usd,
+    /// Price of the instance that it has or asks for; absent while nobody knows it, or there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usd_per_hour: Option<Usd>,
     /// When that instance began to cost; absent while none is known.
@@ -55,11 +57,12 @@ impl SandboxCost {
     }
 
     /// The instance is gone. Gives the seconds that cannot be priced: nobody knew what it costs.
-    pub fn end(&mut self, now: Timestamp) -> i64 {
+    pub fn end(&mut self, claimed: Option<Timestamp>, now: Timestamp) -> i64 {
         let unpriced = match (&self.since, self.usd_per_hour) {
             (Some(since), None) => seconds(since.0, now),
             _ => 0,
         };
+        self.held_usd += self.held(claimed, now);
         self.settled_usd += self.running(now);
         self.usd_per_hour = None;
         self.since = None;
@@ -74,9 +77,23 @@ impl SandboxCost {
         }
     }
 
+    /// Of the instance that it has now, since it was claimed.
+    fn held(&self, claimed: Option<Timestamp>, now: Timestamp) -> Usd {
+        match (&self.since, self.usd_per_hour, claimed) {
+            (Some(since), Some(price), Some(claimed)) if since.0 < claimed => price.over(seconds(claimed, now)),
+            (_, _, Some(_)) => self.running(now),
+            (_, _, None) => Usd::ZERO,
+        }
+    }
+
     /// All of it until now.
     pub fn to_date(&self, now: Timestamp) -> Usd {
         self.settled_usd + self.running(now)
+    }
+
+    /// What its holder has cost until now: of every instance that it had since then, and nothing while it slept.
+    pub fn held_to_date(&self, claimed: Option<Timestamp>, now: Timestamp) -> Usd {
+        self.held_usd + self.held(claimed, now)
     }
 }
 
@@ -155,13 +172,13 @@ mod tests {
         cost.begin(at(0));
         cost.begin(at(500));
         assert_eq!((cost.to_date(at(5)), cost.to_date(at(100))), (usd("0.06"), usd("0.1")));
-        assert_eq!(cost.end(at(100)), 0);
+        assert_eq!(cost.end(None, at(100)), 0);
         assert_eq!((cost.to_date(at(9999)), cost.since.clone()), (usd("0.1"), None));
-        assert_eq!(cost.end(at(200)), 0, "an end that is seen twice counts once");
+        assert_eq!(cost.end(None, at(200)), 0, "an end that is seen twice counts once");
         assert_eq!(cost.settled_usd, usd("0.1"));
         cost.ask(Some(usd("3.6")));
         cost.begin(at(300));
-        cost.end(at(310));
+        cost.end(None, at(310));
         assert_eq!(cost.settled_usd, usd("0.16"), "the next attempt is added");
     }
 
@@ -170,7 +187,7 @@ mod tests {
         let mut cost = SandboxCost::default();
         cost.ask(None);
         cost.begin(at(0));
-        assert_eq!((cost.end(at(70)), cost.settled_usd), (70, Usd::ZERO));
+        assert_eq!((cost.end(None, at(70)), cost.settled_usd), (70, Usd::ZERO));
     }
 
     #[test]
@@ -203,8 +220,8 @@ mod tests {
             let mut other: SandboxCost = serde_json::from_str(&text).expect("the same");
             let last = looks.last().copied().unwrap_or_default();
             prop_assert_eq!(other.to_date(at(last)), cost.to_date(at(last)));
-            cost.end(at(last));
-            other.end(at(last));
+            cost.end(None, at(last));
+            other.end(None, at(last));
             prop_assert_eq!(&cost, &other);
             prop_assert_eq!(cost.settled_usd, seen.last().copied().unwrap_or_default());
         }

@@ -26,9 +26,12 @@ pub struct SnapshotRef {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HibernationStatus {
-    /// Name of the snapshot that keeps the files.
+    /// Name of the snapshot that keeps the files, or is to.
     #[schemars(length(max = 63))]
     pub snapshot: String,
+    /// Tries to keep the files so far, each under a name of its own.
+    #[serde(default)]
+    pub tries: i32,
     /// Snapshot of the hibernation before; removed once this one is whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
@@ -68,10 +71,11 @@ pub struct HibernationStatus {
 }
 
 impl HibernationStatus {
-    /// A hibernation that was just begun.
-    pub fn begun(snapshot: String, replaces: Option<String>, now: Time) -> Self {
+    /// A hibernation that was just begun; where its files go is not decided yet.
+    pub fn begun(replaces: Option<String>, now: Time) -> Self {
         Self {
-            snapshot,
+            snapshot: String::new(),
+            tries: 0,
             replaces,
             requested_at: now,
             failures: 0,
@@ -101,6 +105,6 @@ impl HibernationStatus {
     pub fn left_over(&self) -> Vec<String> {
         let kept = self.lost_at.is_some() || (self.wake_requested_at.is_some() && self.restored_at.is_none());
         let own = (!kept).then(|| self.snapshot.clone());
-        own.into_iter().chain(self.replaces.clone()).collect()
+        own.into_iter().chain(self.replaces.clone()).filter(|name| !name.is_empty()).collect()
     }
 }

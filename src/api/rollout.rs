@@ -55,7 +55,7 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{EnvVar, Span, fixture};
+    use crate::api::{EnvVar, SnapshotRef, Span, fixture};
 
     fn template() -> Template {
         Template {
@@ -65,6 +65,7 @@ mod tests {
             image: fixture::image(),
             env: vec![],
             ports: vec![],
+            snapshot: None,
             create: Default::default(),
             claims: Default::default(),
         }
@@ -78,8 +79,9 @@ mod tests {
         let variable = EnvVar { name: "A".into(), value: Some("1".into()), value_from: None };
         let env = Template { env: vec![variable], ..template() };
         let ports = Template { ports: vec![5000], ..template() };
+        let files = Template { snapshot: Some(SnapshotRef { name: "base".into() }), ..template() };
         let claims = Template { claims: ClaimPolicy { max_ttl: Span::hours(48), ..Default::default() }, ..template() };
-        for new in [image, env, ports, claims] {
+        for new in [image, env, ports, files, claims] {
             assert!(!old.is_like(&new), "{new:?}");
         }
     }

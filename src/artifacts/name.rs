@@ -1,7 +1,20 @@
 //! What a snapshot may be called.
 
+use crate::api::short_hash;
+
 /// Names that begin so are the operator's own: what it keeps of hibernated sandboxes.
 pub const HIBERNATED: &str = "hibernate-";
+
+/// Name of the snapshot for one try to keep the files of a hibernated sandbox. It says whose it is: the installation, so
+/// that others with the same store leave it alone, and the Sandbox.
+pub fn hibernated_name(installation: &str, uid: &str, generation: i64, tries: i32) -> String {
+    format!("{}{generation}-{tries}", hibernated_prefix(installation, uid))
+}
+
+/// How the names of all snapshots begin that this installation makes of the hibernated Sandbox with this UID.
+pub fn hibernated_prefix(installation: &str, uid: &str) -> String {
+    format!("{HIBERNATED}{}-{}-", short_hash(&[installation], 8), uid.replace('-', ""))
+}
 
 /// The longest name, in characters.
 const LONGEST: usize = 63;
@@ -34,7 +47,8 @@ mod tests {
 
     #[test]
     fn a_name_is_one_part_of_a_key() {
-        for good in ["a", "snap-0123456789ab", "python.3", "hibernate-7d9a2c1e-0000-4000-8000-000000000001-12"] {
+        let own = hibernated_name("i", "7d9a2c1e-0000-4000-8000-000000000001", 99_999, 99_999);
+        for good in ["a", "snap-0123456789ab", "python.3", &own] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
         for bad in ["", "-a", "a-", ".", "..", "a/b", "A", "a b", "a\n", "ä", &"a".repeat(64)] {

@@ -3,6 +3,8 @@
 //! Everything is relative to the parent of `/workspace`, so that it works wherever the agent has its folders, and the
 //! archive's names are those of the public SDK: `workspace/...`.
 
+use super::manifest::Manifest;
+use super::transfer::Unpack;
 use crate::agent::client::{AgentClient, AgentError, ExecEvent};
 use crate::agent::wire::{ExecRequest, WORKSPACE};
 use futures::StreamExt;
@@ -57,7 +59,9 @@ case "$PWD" in
 esac
 "#;
 
-const PACK: &str = r#"for folder in $FOLDERS; do
+/// First it removes what transfers have left that were cut off long ago: their space is needed.
+const PACK: &str = r#"find ./tmp -maxdepth 1 -name '.sandbar-*' -mmin +120 -exec rm -f {} + 2>/dev/null || true
+for folder in $FOLDERS; do
   [ -d "$folder" ] || { echo "there is no folder /$folder" >&2; exit 78; }
 done
 kib=$(du -sck $FOLDERS 2>/dev/null | tail -n 1 | cut -f 1)
@@ -70,7 +74,13 @@ if [ $code -ne 0 ]; then rm -f "./tmp/$ARCHIVE"; exit $code; fi
 wc -c < "./tmp/$ARCHIVE"
 "#;
 
+/// With `ONCE` two that come at once, one of them late, do it one after the other, and the second finds it done.
 const UNPACK: &str = r#"trap 'rm -f "./tmp/$ARCHIVE".*' EXIT
+if [ -n "$ONCE" ]; then
+  exec 9> "./tmp/$ONCE.lock"
+  if command -v flock > /dev/null; then flock 9; fi
+  if [ -e "./tmp/$ONCE" ]; then exit 0; fi
+fi
 bytes=$(cat "./tmp/$ARCHIVE".* | wc -c)
 if [ "$bytes" -ne "$BYTES" ]; then echo "$bytes of $BYTES bytes arrived" >&2; exit 78; fi
 if [ -n "$REPLACE" ]; then
@@ -81,6 +91,7 @@ if [ -n "$REPLACE" ]; then
 fi
 umask 022
 cat "./tmp/$ARCHIVE".* | tar -xzpf -
+if [ -n "$ONCE" ]; then : > "./tmp/$ONCE"; fi
 "#;
 
 /// Checks folders, and gives them as the archive names them.
@@ -129,20 +140,21 @@ pub(super) async fn pack(
     }
 }
 
-/// Unpacks the pieces `archive.*` in the sandbox's `/tmp`, and removes them; with `replace`, in emptied folders.
+/// Unpacks the pieces `archive.*` in the sandbox's `/tmp`, and removes them.
 pub(super) async fn unpack(
     agent: &AgentClient,
     archive: &str,
-    bytes: u64,
-    folders: &[String],
-    replace: bool,
+    manifest: &Manifest,
+    how: Unpack,
 ) -> Result<(), PackError> {
+    let once = if how == Unpack::Once { format!(".sandbar_has-{}", manifest.snapshot_id) } else { String::new() };
     let request = ExecRequest::new(format!("{BEGIN}{UNPACK}"))
         .timeout(LIMIT)
         .env("ARCHIVE", archive)
-        .env("BYTES", bytes.to_string())
-        .env("FOLDERS", relative(folders)?.join(" "))
-        .env("REPLACE", if replace { "yes" } else { "" });
+        .env("BYTES", manifest.size_bytes.to_string())
+        .env("FOLDERS", relative(&manifest.paths)?.join(" "))
+        .env("REPLACE", if how == Unpack::Over { "" } else { "yes" })
+        .env("ONCE", once);
     match run(agent, &request).await? {
         Ended { code: 0, .. } => Ok(()),
         Ended { code, said, .. } => Err(PackError::Failed { what: "unpacking the files", code, said }),

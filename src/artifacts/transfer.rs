@@ -127,7 +127,18 @@ pub async fn save(
     Ok(manifest)
 }
 
-/// Puts the files of a snapshot into the sandbox: over those that are there, or with `replace` instead of them.
+/// What becomes of the files that are in the sandbox already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpack {
+    /// They stay, but for those that the snapshot has too.
+    Over,
+    /// The snapshot's folders hold only what is in it.
+    Instead,
+    /// The same, unless this very snapshot was put into this container before: what its holder has done since stays.
+    Once,
+}
+
+/// Puts the files of a snapshot into the sandbox. `may_unpack` is asked last, right before the sandbox's files change.
 ///
 /// Nothing is unpacked before the whole archive has arrived and fits its digest.
 ///
@@ -137,11 +148,12 @@ pub async fn restore(
     agent: &AgentClient,
     snapshots: &Snapshots,
     name: &str,
-    replace: bool,
+    how: Unpack,
+    may_unpack: impl Fn() -> bool,
 ) -> Result<Manifest, TransferError> {
     let manifest = snapshots.get(name).await?;
     let archive = temporary();
-    let done = carry_in(agent, snapshots, &manifest, &archive, replace).await;
+    let done = carry_in(agent, snapshots, &manifest, &archive, how, may_unpack).await;
     if done.is_err() {
         pack::discard(agent, &archive).await;
     }
@@ -191,7 +203,8 @@ async fn carry_in(
     snapshots: &Snapshots,
     manifest: &Manifest,
     archive: &str,
-    replace: bool,
+    how: Unpack,
+    may_unpack: impl Fn() -> bool,
 ) -> Result<(), TransferError> {
     // Wrong folders are no reason to have carried an archive for nothing.
     pack::relative(&manifest.paths)?;
@@ -207,7 +220,10 @@ async fn carry_in(
     if !waiting.is_empty() {
         sender.send(waiting.freeze()).await?;
     }
-    pack::unpack(agent, archive, manifest.size_bytes, &manifest.paths, replace).await?;
+    if !may_unpack() {
+        return Err(TransferError::Fenced);
+    }
+    pack::unpack(agent, archive, manifest, how).await?;
     Ok(())
 }
 

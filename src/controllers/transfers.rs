@@ -10,7 +10,7 @@ use super::sandbox::Guarded;
 use crate::agent::client::AgentClient;
 use crate::api::conditions::Reason;
 use crate::api::{AGENT_TOKEN_KEY, agent_secret_name};
-use crate::artifacts::{Manifest, SaveOptions, SnapshotError, Snapshots, Store, TransferError, restore, save};
+use crate::artifacts::{Manifest, SaveOptions, SnapshotError, Snapshots, Store, TransferError, Unpack, restore, save};
 use crate::failure::chain;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -200,7 +200,10 @@ impl Transfers {
                     // A process that was paused over its lease must not replace what its successor kept.
                     save(&agent, snapshots, &order.snapshot, &options, || self.lease.is_leader()).await
                 }
-                Way::Restore => restore(&agent, snapshots, &order.snapshot, true).await,
+                // Nor what its holder has done since the successor put the files there.
+                Way::Restore => {
+                    restore(&agent, snapshots, &order.snapshot, Unpack::Once, || self.lease.is_leader()).await
+                }
             }
         };
         Ok(tokio::time::timeout(LIMIT, moving).await.map_err(|_| JobError::Late)??)

@@ -2,7 +2,6 @@
 
 use super::cluster::ClusterArgs;
 use super::output::{Format, OutputArgs, print, show, table};
-use crate::api::cost::seconds;
 use crate::api::{Sandbox, SandboxCost, SandboxPool, Usd};
 use crate::claims::fault::patiently;
 use crate::failure::Failure;
@@ -149,8 +148,8 @@ fn holders(members: &[&Sandbox], now: Timestamp) -> Vec<HolderRow> {
         row.holder = claim.holder.clone();
         row.sandboxes += 1;
         row.usd_per_hour += rate(&cost);
-        if let (Some(since), Some(claimed)) = (&cost.since, claimed) {
-            row.to_date_usd += rate(&cost).over(seconds(since.0.max(claimed.0), now));
+        if let Some(claimed) = claimed {
+            row.to_date_usd += cost.held_to_date(Some(claimed.0), now);
         }
     }
     rows.into_values().collect()

@@ -49,7 +49,7 @@ pub async fn wake(args: Args) -> Result<ExitCode, Failure> {
         let status = member.status.as_ref();
         let runs = status.is_some_and(|status| crate::api::conditions::is_true(&status.conditions, Type::Ready));
         let kept = status.and_then(|status| status.hibernation.as_ref()).is_some_and(|kept| !kept.is_over());
-        (runs && !kept) || member.phase() == Phase::Failed
+        (runs && !kept) || member.phase() == Phase::Failed || sleeps_on(member).is_some()
     };
     let Some(member) = change(&args, OperatingMode::Running, done).await? else { return Ok(ExitCode::SUCCESS) };
     let name = member.name_any();
@@ -61,6 +61,10 @@ pub async fn wake(args: Args) -> Result<ExitCode, Failure> {
     if member.phase() == Phase::Failed {
         return Err(Failure::new(format!("{name} cannot be woken: {}", said(Type::Ready).unwrap_or_default()))
             .advice("claim another sandbox; sandbar snapshot restore puts the kept files into it"));
+    }
+    if let Some(message) = sleeps_on(&member) {
+        return Err(Failure::new(format!("{name} is not awake: {message}"))
+            .advice(format!("kubectl get sbx {name} shows when it is; the same command waits on")));
     }
     if status.hibernation.as_ref().is_some_and(|kept| kept.lost_at.is_some()) {
         return Err(Failure::new(format!("{name} is {}", said(Type::FilesLost).unwrap_or_default()))
@@ -83,6 +87,14 @@ fn refusal(member: &Sandbox) -> Option<String> {
             && condition.observed_generation == member.metadata.generation
     });
     told.map(|condition| condition.message.clone())
+}
+
+/// Why it sleeps on, if it was to wake.
+fn sleeps_on(member: &Sandbox) -> Option<String> {
+    let asleep = member.phase() == Phase::Hibernated;
+    let mut conditions = member.status.as_ref().filter(|_| asleep)?.conditions.iter();
+    let told = conditions.find(|condition| condition.type_ == Type::Hibernated.as_str())?;
+    (told.reason != Reason::Hibernated.as_str()).then(|| told.message.clone())
 }
 
 /// Writes what is wanted and waits until it is so; none if nobody waits.

@@ -6,7 +6,8 @@ use super::cluster::ClusterArgs;
 use super::entry::enter;
 use super::output::{Format, OutputArgs, from_now, print, show, table};
 use crate::artifacts::{
-    AddressError, HIBERNATED, Manifest, SaveOptions, SnapshotError, Snapshots, Store, TransferError, restore, save,
+    AddressError, HIBERNATED, Manifest, SaveOptions, SnapshotError, Snapshots, Store, TransferError, Unpack, restore,
+    save,
 };
 use crate::failure::{Failure, chain};
 use indicatif::HumanBytes;
@@ -237,7 +238,8 @@ async fn put_back(args: Restore) -> Result<ExitCode, Failure> {
         eprintln!("snapshot {} has no digest: only its size is checked", args.name);
     }
     let agent = enter(&args.store.cluster, &args.id).await?;
-    let manifest = restore(&agent, &snapshots, &args.name, args.replace).await?;
+    let how = if args.replace { Unpack::Instead } else { Unpack::Over };
+    let manifest = restore(&agent, &snapshots, &args.name, how, || true).await?;
     let (size, took) = (HumanBytes(manifest.size_bytes), begun.elapsed().as_secs_f64());
     println!("restored {} into {}: {size} in {took:.1} s", args.name, args.id);
     Ok(ExitCode::SUCCESS)

@@ -151,7 +151,10 @@ impl Member {
     /// On its way to warm, or back there.
     pub fn is_creating(&self) -> bool {
         !self.deleting && matches!(self.phase, Phase::Pending | Phase::Creating | Phase::Booting)
-            || (self.claimed && !self.deleting && self.ready_at.is_none() && self.phase != Phase::Failed)
+            || (self.claimed
+                && !self.deleting
+                && self.ready_at.is_none()
+                && !matches!(self.phase, Phase::Failed | Phase::Hibernated))
     }
 
     /// Nobody has it or is about to, and it lives.

@@ -234,7 +234,7 @@ async fn without_raw_files(agent: &Agent) -> String {
 #[tokio::test]
 async fn a_sandbox_with_a_public_image_gets_large_files_in_small_pieces() {
     use sandbar::agent::client::AgentClient;
-    use sandbar::artifacts::{SaveOptions, Store, restore, save};
+    use sandbar::artifacts::{SaveOptions, Store, Unpack, restore, save};
     let folder = tempfile::tempdir().expect("a folder");
     let snapshots = Store::open(&format!("file://{}", folder.path().display())).expect("a store").of("ns");
     let agent = Agent::start();
@@ -243,7 +243,7 @@ async fn a_sandbox_with_a_public_image_gets_large_files_in_small_pieces() {
     std::fs::write(agent.workspace().join("large"), &content).expect("written");
     save(&client, &snapshots, "s", &SaveOptions::default(), || true).await.expect("kept");
     std::fs::remove_file(agent.workspace().join("large")).expect("removed");
-    restore(&client, &snapshots, "s", true).await.expect("restored");
+    restore(&client, &snapshots, "s", Unpack::Instead, || true).await.expect("restored");
     assert!(std::fs::read(agent.workspace().join("large")).expect("there") == content);
 
     let refused = save(&client, &snapshots, "late", &SaveOptions::default(), || false).await;

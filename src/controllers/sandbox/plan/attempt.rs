@@ -198,13 +198,19 @@ fn after_failure(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     let reason = Reason::of(&failure.reason);
     // Where the account is full another attempt only asks the same again: the pool waits for longer.
     let futile = failure.terminal || reason == Reason::AccountLimit || files::is_hopeless(reason);
-    if futile || tries >= policy.max_attempts {
+    let (over, waking) = (futile || tries >= policy.max_attempts, hibernation::keeps_the_files(draft));
+    if over && !waking {
         return give_up(draft, reason, failure.message.clone());
     }
     let pause = policy.backoff.after(i64::from(tries));
     let Ok(until) = failure.time.0.checked_add(pause.signed()) else { return };
     if draft.facts.now < until {
+        if over {
+            hibernation::rest(draft, reason, &failure.message);
+        }
         draft.again_at(until);
+    } else if waking {
+        hibernation::wake(draft, instance.attempt + 1);
     } else {
         begin(draft, instance.attempt + 1);
     }

@@ -1,10 +1,11 @@
 //! Hibernation of a claimed member: its files go into a snapshot, then its instance goes, and it comes back as a new
 //! attempt. The object and its claim stay all the while.
 
-use super::{Draft, Effect, attempt};
+use super::running::PROBE_FAILURES;
+use super::{Draft, Effect, attempt, files};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{AttemptFailure, HibernationStatus, InstanceStatus, OperatingMode, Phase};
-use crate::artifacts::HIBERNATED;
+use crate::artifacts::hibernated_name;
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::transfers::{Order, Progress, Way};
 use std::time::Duration;
@@ -43,26 +44,47 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     }
     if draft.status.hibernation.as_ref().is_none_or(HibernationStatus::is_over) {
         if !is_well(draft) {
-            return;
+            return unwell(draft);
         }
         begin(draft);
     }
     keep(draft, attempt);
 }
 
+/// Nobody can take files out through an agent that is silent; one that was not asked yet may answer soon.
+fn unwell(draft: &mut Draft<'_>) {
+    if draft.facts.probe.is_some_and(|probe| probe.failures >= PROBE_FAILURES) {
+        cannot(draft, Reason::ProbeFailed, "the agent does not answer, so the files cannot be taken out yet");
+    }
+}
+
 fn is_well(draft: &Draft<'_>) -> bool {
     draft.facts.probe.is_some_and(|probe| probe.healthy)
 }
 
-/// Writes what is going to be kept where. The name is one for this wish: an older snapshot is never taken for it.
+/// Writes that files are going to be kept.
 fn begin(draft: &mut Draft<'_>) {
-    let generation = draft.facts.sandbox.metadata.generation.unwrap_or_default();
-    let snapshot = format!("{HIBERNATED}{}-{generation}", draft.uid());
     // What could not be put back stays for its holder.
     let before = draft.status.hibernation.take().filter(|before| before.lost_at.is_none());
-    let replaces = before.map(|before| before.snapshot).filter(|before| *before != snapshot);
-    draft.event(false, Reason::Hibernating, format!("its files go into snapshot {snapshot}"));
-    draft.status.hibernation = Some(HibernationStatus::begun(snapshot, replaces, draft.time()));
+    let replaces = before.map(|before| before.snapshot);
+    draft.event(false, Reason::Hibernating, "its files are being kept");
+    draft.status.hibernation = Some(HibernationStatus::begun(replaces, draft.time()));
+}
+
+/// Writes where the files of the next try go, and moves them. Every try has a name of its own: what a process that was
+/// paused, or has died, still brings about never takes the place of what its successor kept.
+fn next_try(draft: &mut Draft<'_>, mut hibernation: HibernationStatus, attempt: i32) {
+    let generation = draft.facts.sandbox.metadata.generation.unwrap_or_default();
+    let before = std::mem::take(&mut hibernation.snapshot);
+    hibernation.tries = hibernation.tries.saturating_add(1);
+    hibernation.snapshot = hibernated_name(&draft.facts.installation, draft.uid(), generation, hibernation.tries);
+    let order = Order { way: Way::Save, snapshot: hibernation.snapshot.clone(), attempt };
+    draft.status.hibernation = Some(hibernation);
+    hibernating(draft);
+    draft.effects.push(Effect::Transfer { order });
+    if !before.is_empty() {
+        draft.effects.push(Effect::DiscardSnapshot { snapshot: before });
+    }
 }
 
 /// Keeps the files; the instance stays as it is until they are whole in the store.
@@ -75,10 +97,7 @@ fn keep(draft: &mut Draft<'_>, attempt: i32) {
         Some(Progress::Moving { .. }) => hibernating(draft),
         None => match retry_at(draft, &hibernation) {
             Some(at) if draft.facts.now < at => draft.again_at(at),
-            _ if is_well(draft) => {
-                hibernating(draft);
-                draft.effects.push(Effect::Transfer { order });
-            }
+            _ if is_well(draft) => next_try(draft, hibernation, attempt),
             // A new process has not heard of the agent yet.
             _ if draft.facts.sandbox.phase() == Phase::Hibernating => hibernating(draft),
             _ => {}
@@ -202,9 +221,27 @@ pub(super) fn asleep(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     }
     hibernation.wake_attempt = Some(instance.attempt + 1);
     draft.status.hibernation = Some(hibernation);
-    draft.want(Type::Hibernated, false, Reason::Waking, "a new instance is made and gets its files");
-    draft.want(Type::Ready, false, Reason::Waking, "a new instance is made and gets its files");
-    attempt::begin(draft, instance.attempt + 1);
+    wake(draft, instance.attempt + 1);
+}
+
+/// Makes the next instance, where there is a store to get the files from: one without them would cost money for nothing.
+pub(super) fn wake(draft: &mut Draft<'_>, attempt: i32) {
+    let Some(snapshot) = draft.status.hibernation.as_ref().map(|kept| kept.snapshot.clone()) else { return };
+    if !draft.facts.has_store {
+        return rest(draft, Reason::NoSnapshotStore, &files::no_store(&snapshot));
+    }
+    let message = "a new instance is made and gets its files";
+    draft.want(Type::Hibernated, false, Reason::Waking, message);
+    draft.want(Type::Ready, false, Reason::Waking, message);
+    attempt::begin(draft, attempt);
+}
+
+/// Waking has failed for now. Neither the claim nor the files are given up for it: it sleeps on and is tried again.
+pub(super) fn rest(draft: &mut Draft<'_>, reason: Reason, message: &str) {
+    let message = format!("it sleeps on with its files in the store, and waking is tried again: {message}");
+    draft.phase(Phase::Hibernated, reason);
+    draft.want(Type::Hibernated, true, reason, message.clone());
+    draft.want(Type::Ready, false, reason, message);
 }
 
 /// Ends an attempt of waking that is not wanted any more; true if there was one. Its files are in the store still.

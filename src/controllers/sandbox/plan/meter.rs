@@ -30,11 +30,12 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
 pub(super) fn end(draft: &mut Draft<'_>) {
     let known = draft.facts.usd_per_hour;
     let now = draft.facts.now;
+    let claimed = draft.status.claimed_at.as_ref().map(|claimed| claimed.0);
     let Some(cost) = &mut draft.status.cost else { return };
     if cost.since.is_some() {
         cost.usd_per_hour = cost.usd_per_hour.or(known);
     }
-    let unpriced = cost.end(now);
+    let unpriced = cost.end(claimed, now);
     if unpriced > 0 {
         let note = format!("the provider does not say what the size costs: {unpriced} s are missing in the cost");
         draft.event(true, Reason::PriceUnknown, note);

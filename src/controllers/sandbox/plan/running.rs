@@ -85,6 +85,11 @@ fn after_redeploy(draft: &mut Draft<'_>) {
         draft.phase(Phase::Booting, Reason::Redeployed);
         draft.want(Type::AgentReady, false, Reason::Redeployed, note);
         draft.want(Type::Ready, false, Reason::Redeployed, note);
+        if files::of_template(draft).is_some() {
+            // What it began with is gone too: the pool makes another one. A claim that came first wins.
+            draft.event(true, Reason::Redeployed, "it has lost the files of its pool's snapshot and is replaced");
+            draft.effects.push(Effect::DeleteSelf);
+        }
     }
     draft.again_soon();
 }

@@ -2,8 +2,9 @@
 
 use super::fixture::*;
 use crate::api::conditions::{Reason, Type, is_true};
-use crate::api::{HibernationStatus, InstanceStatus, OperatingMode, Phase, Sandbox, SandboxStatus, SnapshotRef};
-use crate::controllers::sandbox::facts::{Evidence, MemberFacts, Observed, ProbeFact};
+use crate::api::{HibernationStatus, InstanceStatus, OperatingMode, Phase, Sandbox, SandboxStatus, SnapshotRef, Usd};
+use crate::artifacts::hibernated_name;
+use crate::controllers::sandbox::facts::{BooksFact, Evidence, MemberFacts, Observed, ProbeFact};
 use crate::controllers::sandbox::plan::{Effect, Plan, plan};
 use crate::controllers::transfers::{Order, Progress, Way};
 use crate::providers::InstancePhase;
@@ -45,11 +46,17 @@ fn asked(facts: &mut MemberFacts, mode: OperatingMode) {
 }
 
 fn snapshot() -> String {
-    format!("hibernate-{UID}-3")
+    hibernated_name("inst", UID, 3, 1)
 }
 
 fn save() -> Order {
     Order { way: Way::Save, snapshot: snapshot(), attempt: 1 }
+}
+
+/// The second try to keep the same files.
+fn second_try() -> [Effect; 2] {
+    let order = Order { snapshot: hibernated_name("inst", UID, 3, 2), ..save() };
+    [Effect::Transfer { order }, Effect::DiscardSnapshot { snapshot: snapshot() }]
 }
 
 fn status(facts: &MemberFacts) -> SandboxStatus {
@@ -115,8 +122,8 @@ fn the_wish_is_written_before_files_are_moved_s8() {
     assert_eq!(first.status.phase, Some(Phase::Hibernating));
     assert_eq!(done(&first), [&Effect::Transfer { order: save() }]);
     facts = after(&facts, first);
-    // A new process knows of no transfer, and begins the same one again.
-    assert_eq!(done(&run(&facts)), [&Effect::Transfer { order: save() }]);
+    // A new process knows of no transfer: what its predecessor may still bring about has another name.
+    assert_eq!(done(&run(&facts)), second_try().iter().collect::<Vec<_>>());
     facts.probe = None;
     let unheard = run(&facts);
     assert_eq!((done(&unheard), unheard.status.phase), (vec![], Some(Phase::Hibernating)));
@@ -164,6 +171,8 @@ fn asleep_it_keeps_its_claim_and_writes_nothing_s7_s10() {
     assert!(run(&facts).effects.contains(&Effect::DeleteSelf), "its time ends it also in its sleep");
     Arc::make_mut(&mut facts.sandbox).metadata.deletion_timestamp = Some(time(3700));
     let discard = Effect::DiscardSnapshot { snapshot: snapshot() };
+    assert_eq!(done(&run(&facts)), [] as [&Effect; 0], "what it cost is its pool's first");
+    facts.books = BooksFact::Taken;
     assert_eq!(done(&run(&facts)), [&discard, &Effect::DeleteToken, &Effect::LiftFinalizer]);
 }
 
@@ -255,7 +264,7 @@ fn a_failed_snapshot_keeps_the_instance_and_is_tried_again_later() {
     assert_eq!((done(&waiting), Some(waiting.status.clone())), (vec![], facts.sandbox.status.clone()));
     facts.now = at(211);
     let again = run(&facts);
-    assert_eq!(done(&again), [&Effect::Transfer { order: save() }], "the first back-off is 10 s");
+    assert_eq!(done(&again), second_try().iter().collect::<Vec<_>>(), "the first back-off is 10 s");
     asked(&mut facts, OperatingMode::Running);
     let stays = run(&facts);
     assert_eq!(stays.status.hibernation, None);
@@ -284,7 +293,7 @@ fn a_second_hibernation_takes_files_anew_and_then_removes_the_first() {
     Arc::make_mut(&mut facts.sandbox).metadata.generation = Some(5);
     facts.transfer = None;
     let plan = run(&facts);
-    let second = format!("hibernate-{UID}-5");
+    let second = hibernated_name("inst", UID, 5, 1);
     let order = Order { way: Way::Save, snapshot: second.clone(), attempt: 2 };
     assert_eq!(done(&plan), [&Effect::Transfer { order: order.clone() }]);
     assert_eq!(kept(&plan.status).replaces, Some(snapshot()));
@@ -310,27 +319,98 @@ fn waking_that_is_not_wanted_any_more_ends_and_the_files_stay() {
     assert_eq!(kept(&plan.status).wake_requested_at, None);
 }
 
+/// One attempt of waking that is never ready, and its end.
+fn wake_in_vain(mut facts: MemberFacts) -> MemberFacts {
+    facts.now = facts.now.checked_add(jiff::SignedDuration::from_secs(601)).expect("in range");
+    facts.evidence = Evidence { listing_age: Some(Duration::ZERO), ..Evidence::default() };
+    facts = after(&facts, run(&facts));
+    facts.evidence = Evidence { unlisted_twice: true, name_free: Some(true), ..Evidence::default() };
+    after(&facts, run(&facts))
+}
+
 #[test]
-fn waking_that_fails_for_good_leaves_the_files_in_the_store_s13() {
+fn waking_that_fails_sleeps_on_with_claim_and_files_and_is_tried_again_s6_s13() {
     let mut facts = asleep();
     asked(&mut facts, OperatingMode::Running);
+    Arc::make_mut(&mut facts.sandbox).spec.claim = Some(claim(100_000));
     facts.evidence = Evidence::default();
     facts = after(&facts, run(&facts));
-    // Three attempts of its own, however many there were before.
-    for number in 2..=4 {
+    for number in 2..=9 {
         let instance = status(&facts).instance.expect("an attempt");
         assert_eq!((instance.attempt, instance.failure.is_none()), (number, true));
-        facts.now = at(facts.now.as_second() - at(0).as_second() + 601);
-        facts.evidence = Evidence { listing_age: Some(Duration::ZERO), ..Evidence::default() };
-        facts = after(&facts, run(&facts));
-        let proof = Evidence { unlisted_twice: true, name_free: Some(true), ..Evidence::default() };
-        facts.evidence = proof.clone();
-        facts = after(&facts, run(&facts));
-        facts.now = at(facts.now.as_second() - at(0).as_second() + 60);
-        facts = after(&facts, run(&facts));
+        facts = wake_in_vain(facts);
+        let (rests, stored) = (number >= 4, status(&facts));
+        assert_eq!(facts.sandbox.phase() == Phase::Hibernated, rests, "attempt {number}: {stored:#?}");
+        assert_eq!(reason(&stored, Type::Hibernated) == "DeadlineExceeded", rests);
+        let waits = run(&facts);
+        assert_eq!((done(&waits), &waits.status), (vec![], &stored), "it rests in silence");
+        // The longest back-off is ten minutes.
+        facts.now = facts.now.checked_add(jiff::SignedDuration::from_secs(600)).expect("in range");
+        let again = run(&facts);
+        assert_eq!(reason(&again.status, Type::Hibernated), "Waking");
+        facts = after(&facts, again);
     }
-    assert_eq!(facts.sandbox.phase(), Phase::Failed);
-    assert_eq!(kept(&status(&facts)).left_over(), [""; 0]);
+    assert!(kept(&status(&facts)).keeps_the_files());
+    assert_eq!(kept(&status(&facts)).left_over(), [""; 0], "its holder may want what could not be put back");
+}
+
+#[test]
+fn nothing_is_made_for_a_waking_whose_store_is_missing() {
+    let mut facts = asleep();
+    asked(&mut facts, OperatingMode::Running);
+    (facts.has_store, facts.evidence) = (false, Evidence::default());
+    let plan = run(&facts);
+    assert_eq!((done(&plan), plan.status.phase), (vec![], Some(Phase::Hibernated)));
+    assert_eq!(reason(&plan.status, Type::Hibernated), "NoSnapshotStore");
+    facts = after(&facts, plan);
+    let again = run(&facts);
+    assert_eq!((again.effects, Some(again.status)), (vec![], facts.sandbox.status.clone()));
+    facts.has_store = true;
+    assert!(matches!(&done(&run(&facts))[..], [Effect::Create { .. }]));
+}
+
+#[test]
+fn a_silent_agent_is_told_instead_of_hibernating() {
+    let mut facts = claimed(OperatingMode::Hibernated);
+    facts.probe = Some(ProbeFact { healthy: false, failures: 3, failing_for: Duration::from_secs(30) });
+    let plan = run(&facts);
+    assert_eq!((done(&plan), plan.status.hibernation.clone()), (vec![], None));
+    assert_eq!(reason(&plan.status, Type::Hibernated), "ProbeFailed");
+}
+
+#[test]
+fn a_sleeping_sandbox_costs_nothing_and_a_woken_one_goes_on_adding_s14() {
+    let cost = |facts: &MemberFacts| status(facts).cost.expect("a cost");
+    let usd = |seconds: i64| "3.6".parse::<Usd>().expect("a price").over(seconds);
+    let facts = asleep();
+    // The instance was there from second 1 on, claimed from 100, and proved gone at 210.
+    let slept = cost(&facts);
+    assert_eq!((slept.settled_usd, slept.held_usd), (usd(209), usd(110)));
+    assert_eq!((slept.usd_per_hour, slept.since.clone(), slept.ended_at.clone()), (None, None, None));
+    for later in [300, 3000] {
+        assert_eq!(slept.to_date(at(later)), usd(209), "asleep until {later}");
+    }
+    let mut facts = waking();
+    let seen = facts.evidence.listed.as_mut().expect("listed");
+    seen.created_at = Some(at(310));
+    facts.transfer = Some((restore(), Progress::Done { bytes: 42 }));
+    let awake = cost(&after(&facts, run(&facts)));
+    assert_eq!((awake.settled_usd, awake.since.clone()), (usd(209), Some(time(310))));
+    assert_eq!(awake.to_date(at(400)), usd(209 + 90));
+}
+
+#[test]
+fn a_warm_sandbox_that_lost_the_files_of_its_pool_is_replaced() {
+    let mut sandbox = warm();
+    sandbox.spec.template.as_mut().expect("a template").snapshot = Some(SnapshotRef { name: "base".into() });
+    let mut facts = running(sandbox, 200);
+    facts.evidence.listed.as_mut().expect("listed").deployment_id = Some("d2".into());
+    let plan = run(&facts);
+    assert_eq!(plan.status.phase, Some(Phase::Booting), "nobody is given it meanwhile");
+    assert_eq!(done(&plan), [&Effect::ResetProbe, &Effect::DeleteSelf]);
+    Arc::make_mut(&mut facts.sandbox).spec.claim = Some(claim(3600));
+    let plan = run(&facts);
+    assert!(is_true(&plan.status.conditions, Type::FilesLost) && !plan.effects.contains(&Effect::DeleteSelf));
 }
 
 #[test]

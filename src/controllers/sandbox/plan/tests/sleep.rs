@@ -4,7 +4,7 @@
 use super::fixture::*;
 use crate::api::conditions::{Reason, Type, is_true};
 use crate::api::{OperatingMode, Phase, Sandbox};
-use crate::controllers::sandbox::facts::{Evidence, GetFact, MemberFacts, Observed, ProbeFact};
+use crate::controllers::sandbox::facts::{BooksFact, Evidence, GetFact, MemberFacts, Observed, ProbeFact};
 use crate::controllers::sandbox::plan::{Effect, plan};
 use crate::controllers::sandbox::settle::{Outcome, settle};
 use crate::controllers::transfers::{Order, Progress, Way};
@@ -31,6 +31,8 @@ enum Chance {
     LostAnswer,
     /// A delete is answered and not done.
     LyingDelete,
+    /// What a dead process had sent to the store takes effect only now.
+    LateSave,
 }
 
 struct App {
@@ -47,6 +49,8 @@ struct World {
     store: BTreeMap<String, Option<u32>>,
     /// Snapshots that a dead process was about to remove.
     left: BTreeSet<String>,
+    /// Snapshots that a dead process has sent to the store.
+    late: BTreeMap<String, Option<u32>>,
     transfer: Option<(Order, Progress)>,
     /// The newest write of the holder.
     wrote: u32,
@@ -66,7 +70,7 @@ impl World {
         sandbox.status.as_mut().expect("a status").phase = Some(Phase::Claimed);
         let instance = seen(InstancePhase::Running);
         let apps = BTreeMap::from([(instance.name.clone(), App { instance, made: 0, files: Some(0) })]);
-        let (store, left, transfer, created) = (BTreeMap::new(), BTreeSet::new(), None, None);
+        let (store, left, late, transfer, created) = Default::default();
         let template = sandbox.spec.template.as_mut().expect("a template");
         // A waking that fails for good is another test's.
         template.create.max_attempts = i32::MAX;
@@ -78,6 +82,7 @@ impl World {
             apps,
             store,
             left,
+            late,
             transfer,
             wrote,
             created,
@@ -106,6 +111,7 @@ impl World {
     fn observe(&self) -> MemberFacts {
         let mut facts = facts(self.sandbox.clone(), self.now);
         facts.transfer = self.transfer.clone();
+        facts.books = BooksFact::Taken;
         let Some(instance) = self.sandbox.instance() else { return facts };
         let listed = self.apps.get(&instance.name).map(|app| {
             let running = self.now - app.made >= 10;
@@ -133,6 +139,10 @@ impl World {
     }
 
     fn step(&mut self, chance: Chance) {
+        if chance == Chance::LateSave {
+            self.left.extend(self.late.keys().cloned());
+            self.store.append(&mut self.late);
+        }
         self.holder(chance);
         self.carry(chance == Chance::StoreDown);
         let decided = plan(&Observed::Member(Box::new(self.observe())));
@@ -152,6 +162,7 @@ impl World {
                 Effect::DiscardSnapshot { snapshot } => Some(snapshot),
                 _ => None,
             }));
+            self.send_late();
             return self.forget();
         }
         let mut outcomes = Vec::new();
@@ -178,6 +189,17 @@ impl World {
     fn want(&mut self, mode: OperatingMode) {
         self.sandbox.spec.operating_mode = Some(mode);
         self.sandbox.metadata.generation = self.sandbox.metadata.generation.map(|generation| generation + 1);
+    }
+
+    /// The process dies after it has sent the files as they are now, and before it could know of an answer.
+    fn send_late(&mut self) {
+        let Some((Order { way: Way::Save, snapshot, attempt: number }, Progress::Moving { .. })) = &self.transfer
+        else {
+            return;
+        };
+        if let Some(app) = self.apps.get(&attempt(*number, None).name) {
+            self.late.insert(snapshot.clone(), app.files);
+        }
     }
 
     /// The transfer under way comes to its end.
@@ -260,6 +282,9 @@ impl World {
         let newest = Some(self.wrote);
         let held = self.apps.values().any(|app| app.files == newest);
         assert!(held || self.store.values().any(|kept| *kept == newest), "write {} is nowhere", self.wrote);
+        if status.phase == Some(Phase::Hibernated) {
+            assert!(status.cost.as_ref().is_none_or(|cost| cost.since.is_none()), "S14: its sleep costs: {status:#?}");
+        }
         if self.is_ready() {
             assert!(held, "it is said to be ready without what its holder wrote: {status:#?}");
         }
@@ -292,6 +317,7 @@ fn chance() -> impl Strategy<Value = Chance> {
         1 => Just(Chance::StoreDown),
         1 => Just(Chance::LostAnswer),
         1 => Just(Chance::LyingDelete),
+        1 => Just(Chance::LateSave),
     ]
 }
 

@@ -97,6 +97,19 @@ fn an_hourly_budget_is_never_exceeded_and_says_so() {
 }
 
 #[test]
+fn a_sleeping_sandbox_costs_nothing_and_keeps_its_place_s5_s14() {
+    let settled = SandboxCost { settled_usd: usd("0.5"), ..SandboxCost::default() };
+    let asleep = Member { phase: Phase::Hibernated, cost: settled, ready_at: None, ..claimed(0, 50) };
+    assert!(!asleep.is_creating(), "nothing is made for it, and others may be");
+    let members = vec![asleep, costing(member(1, Phase::Warm), "1", 0)];
+    let observed = with_budget(observed(pool(target(5), limits(3, 9)), members, 2000), Some("9"), None);
+    assert_eq!(cost(&plan(&observed)).usd_per_hour, usd("1"));
+    assert_eq!(created(&plan(&observed)), [2], "its slot is kept for its waking");
+    let tight = with_budget(observed, Some("2.5"), None);
+    assert_eq!(created(&plan(&tight)), [] as [i32; 0], "and so is what it costs when it wakes");
+}
+
+#[test]
 fn a_lowered_budget_takes_back_what_nobody_holds_s7() {
     let members =
         vec![claimed(0, 50), costing(member(1, Phase::Warm), "1", 0), costing(member(2, Phase::Warm), "1", 9)];
