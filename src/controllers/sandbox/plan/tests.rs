@@ -8,3 +8,4 @@ mod members;
 mod meter;
 mod requests;
 mod sleep;
+mod wake;

@@ -1,4 +1,4 @@
-//! Rules of hibernation, of waking, and of files that a fresh instance gets.
+//! Rules of hibernation, and of files that a fresh instance gets.
 
 use super::fixture::*;
 use crate::api::conditions::{Reason, Type, is_true};
@@ -11,12 +11,12 @@ use crate::providers::InstancePhase;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn run(facts: &MemberFacts) -> Plan {
+pub(super) fn run(facts: &MemberFacts) -> Plan {
     plan(&Observed::Member(Box::new(facts.clone())))
 }
 
 /// A member that is claimed since second 100, its instance running and answering at second 200.
-fn claimed(mode: OperatingMode) -> MemberFacts {
+pub(super) fn claimed(mode: OperatingMode) -> MemberFacts {
     let mut sandbox = warm();
     sandbox.spec.claim = Some(claim(3600));
     sandbox.spec.operating_mode = Some(mode);
@@ -26,7 +26,7 @@ fn claimed(mode: OperatingMode) -> MemberFacts {
     running(sandbox, 200)
 }
 
-fn running(sandbox: Sandbox, now: i64) -> MemberFacts {
+pub(super) fn running(sandbox: Sandbox, now: i64) -> MemberFacts {
     let mut facts = facts(sandbox, now);
     let listed = Some(seen(InstancePhase::Running));
     facts.evidence =
@@ -36,20 +36,20 @@ fn running(sandbox: Sandbox, now: i64) -> MemberFacts {
 }
 
 /// The facts of the pass after this plan.
-fn after(facts: &MemberFacts, plan: Plan) -> MemberFacts {
+pub(super) fn after(facts: &MemberFacts, plan: Plan) -> MemberFacts {
     let sandbox = Sandbox { status: Some(plan.status), ..facts.sandbox.as_ref().clone() };
     MemberFacts { sandbox: Arc::new(sandbox), ..facts.clone() }
 }
 
-fn asked(facts: &mut MemberFacts, mode: OperatingMode) {
+pub(super) fn asked(facts: &mut MemberFacts, mode: OperatingMode) {
     Arc::make_mut(&mut facts.sandbox).spec.operating_mode = Some(mode);
 }
 
-fn snapshot() -> String {
+pub(super) fn snapshot() -> String {
     hibernated_name("inst", UID, 3, 1)
 }
 
-fn save() -> Order {
+pub(super) fn save() -> Order {
     Order { way: Way::Save, snapshot: snapshot(), attempt: 1 }
 }
 
@@ -59,26 +59,26 @@ fn second_try() -> [Effect; 2] {
     [Effect::Transfer { order }, Effect::DiscardSnapshot { snapshot: snapshot() }]
 }
 
-fn status(facts: &MemberFacts) -> SandboxStatus {
+pub(super) fn status(facts: &MemberFacts) -> SandboxStatus {
     facts.sandbox.status.clone().expect("a status")
 }
 
-fn kept(status: &SandboxStatus) -> HibernationStatus {
+pub(super) fn kept(status: &SandboxStatus) -> HibernationStatus {
     status.hibernation.clone().expect("a hibernation")
 }
 
-fn reason(status: &SandboxStatus, kind: Type) -> String {
+pub(super) fn reason(status: &SandboxStatus, kind: Type) -> String {
     let mut all = status.conditions.iter();
     all.find(|condition| condition.type_ == kind.as_str()).map(|found| found.reason.clone()).unwrap_or_default()
 }
 
 /// What is done besides telling.
-fn done(plan: &Plan) -> Vec<&Effect> {
+pub(super) fn done(plan: &Plan) -> Vec<&Effect> {
     plan.effects.iter().filter(|effect| !matches!(effect, Effect::Event { .. })).collect()
 }
 
 /// A member whose files were whole in the store at second 200.
-fn saved() -> MemberFacts {
+pub(super) fn saved() -> MemberFacts {
     let mut facts = claimed(OperatingMode::Hibernated);
     facts = after(&facts, run(&facts));
     facts.transfer = Some((save(), Progress::Done { bytes: 42 }));
@@ -88,7 +88,7 @@ fn saved() -> MemberFacts {
 }
 
 /// A member that sleeps since second 210.
-fn asleep() -> MemberFacts {
+pub(super) fn asleep() -> MemberFacts {
     let mut facts = saved();
     facts.now = at(210);
     (facts.probe, facts.evidence) = (None, Evidence { proved_gone: true, ..Evidence::default() });
@@ -96,7 +96,7 @@ fn asleep() -> MemberFacts {
 }
 
 /// A member that wakes since second 300, the new instance's agent answering.
-fn waking() -> MemberFacts {
+pub(super) fn waking() -> MemberFacts {
     let mut facts = asleep();
     asked(&mut facts, OperatingMode::Running);
     (facts.now, facts.evidence) = (at(300), Evidence::default());
@@ -110,7 +110,7 @@ fn waking() -> MemberFacts {
     next
 }
 
-fn restore() -> Order {
+pub(super) fn restore() -> Order {
     Order { way: Way::Restore, attempt: 2, ..save() }
 }
 
@@ -177,78 +177,6 @@ fn asleep_it_keeps_its_claim_and_writes_nothing_s7_s10() {
 }
 
 #[test]
-fn waking_is_a_new_attempt_written_before_its_create_s1_s2() {
-    let mut facts = asleep();
-    asked(&mut facts, OperatingMode::Running);
-    (facts.now, facts.evidence) = (at(300), Evidence::default());
-    let plan = run(&facts);
-    let written = plan.status.instance.clone().expect("an attempt");
-    assert_eq!((written.attempt, written.id, written.name.clone()), (2, None, attempt(2, None).name));
-    assert!(plan.needs_token, "the agent's token is made sure of for every attempt");
-    let [Effect::Create { name, marks, fresh: true, .. }] = &done(&plan)[..] else { panic!("{:?}", plan.effects) };
-    assert_eq!((name, marks.attempt), (&written.name, 2));
-    assert_eq!(kept(&plan.status).wake_requested_at, Some(time(300)));
-}
-
-#[test]
-fn nothing_wakes_before_the_old_instance_is_proved_gone_s1_s3() {
-    let mut facts = saved();
-    asked(&mut facts, OperatingMode::Running);
-    (facts.probe, facts.evidence) = (None, Evidence { unlisted_twice: true, ..Evidence::default() });
-    let plan = run(&facts);
-    assert_eq!(done(&plan), [&Effect::Delete { id: "id-1".into() }], "the delete goes on, and no create is sent");
-    assert_eq!(plan.status.instance.map(|instance| instance.attempt), Some(1));
-}
-
-#[test]
-fn it_is_awake_once_its_files_are_back_and_says_how_long_it_took() {
-    let mut facts = waking();
-    let first = run(&facts);
-    assert_eq!(done(&first), [&Effect::Transfer { order: restore() }]);
-    assert_eq!(first.status.phase, Some(Phase::Booting));
-    assert_eq!(first.status.instance.as_ref().and_then(|instance| instance.ready_at.clone()), None);
-    facts = after(&facts, first);
-    facts.transfer = Some((restore(), Progress::Moving { trouble: Some("no answer".into()) }));
-    let trouble = run(&facts);
-    assert_eq!(reason(&trouble.status, Type::FilesRestored), "Restoring");
-    assert!(!is_true(&trouble.status.conditions, Type::Ready));
-    facts.transfer = Some((restore(), Progress::Done { bytes: 42 }));
-    let plan = run(&facts);
-    assert_eq!(done(&plan), [&Effect::EndTransfer]);
-    let hibernation = kept(&plan.status);
-    assert_eq!((hibernation.restored_at, hibernation.wake_seconds), (Some(time(340)), Some(40)));
-    assert_eq!(plan.status.phase, Some(Phase::Claimed));
-    assert!(is_true(&plan.status.conditions, Type::Ready) && is_true(&plan.status.conditions, Type::FilesRestored));
-    assert!(!is_true(&plan.status.conditions, Type::FilesLost));
-    let mut level = after(&facts, plan);
-    level.transfer = None;
-    let plan = run(&level);
-    assert_eq!((done(&plan), Some(plan.status.clone())), (vec![], level.sandbox.status.clone()));
-}
-
-#[test]
-fn files_that_cannot_come_back_are_said_to_be_lost() {
-    for (why, word) in [(Reason::SnapshotMissing, "SnapshotMissing"), (Reason::SnapshotDamaged, "SnapshotDamaged")] {
-        let mut facts = waking();
-        facts.transfer = Some((restore(), Progress::Failed { reason: why, message: "no such snapshot".into() }));
-        let plan = run(&facts);
-        assert!(is_true(&plan.status.conditions, Type::FilesLost) && is_true(&plan.status.conditions, Type::Ready));
-        assert_eq!(reason(&plan.status, Type::FilesLost), word);
-        let hibernation = kept(&plan.status);
-        assert_eq!((&hibernation.restored_at, &hibernation.lost_at), (&None, &Some(time(340))));
-        assert_eq!(hibernation.left_over(), [""; 0], "what is there of it stays for its holder");
-        let mut level = after(&facts, plan);
-        level.transfer = None;
-        let plan = run(&level);
-        assert_eq!(
-            (done(&plan), Some(plan.status.clone())),
-            (vec![], level.sandbox.status.clone()),
-            "nothing is tried again"
-        );
-    }
-}
-
-#[test]
 fn a_failed_snapshot_keeps_the_instance_and_is_tried_again_later() {
     let mut facts = claimed(OperatingMode::Hibernated);
     facts = after(&facts, run(&facts));
@@ -302,71 +230,6 @@ fn a_second_hibernation_takes_files_anew_and_then_removes_the_first() {
     let plan = run(&facts);
     assert_eq!(done(&plan), [&Effect::DiscardSnapshot { snapshot: snapshot() }, &Effect::EndTransfer]);
     assert_eq!(kept(&plan.status).left_over(), [second]);
-}
-
-#[test]
-fn waking_that_is_not_wanted_any_more_ends_and_the_files_stay() {
-    let mut facts = waking();
-    asked(&mut facts, OperatingMode::Hibernated);
-    let plan = run(&facts);
-    assert!(kept(&plan.status).keeps_the_files());
-    assert_eq!(plan.status.phase, Some(Phase::Hibernating));
-    facts = after(&facts, plan);
-    assert_eq!(done(&run(&facts)), [&Effect::Delete { id: "id-2".into() }]);
-    (facts.probe, facts.evidence) = (None, Evidence { proved_gone: true, ..Evidence::default() });
-    let plan = run(&facts);
-    assert_eq!(plan.status.phase, Some(Phase::Hibernated));
-    assert_eq!(kept(&plan.status).wake_requested_at, None);
-}
-
-/// One attempt of waking that is never ready, and its end.
-fn wake_in_vain(mut facts: MemberFacts) -> MemberFacts {
-    facts.now = facts.now.checked_add(jiff::SignedDuration::from_secs(601)).expect("in range");
-    facts.evidence = Evidence { listing_age: Some(Duration::ZERO), ..Evidence::default() };
-    facts = after(&facts, run(&facts));
-    facts.evidence = Evidence { unlisted_twice: true, name_free: Some(true), ..Evidence::default() };
-    after(&facts, run(&facts))
-}
-
-#[test]
-fn waking_that_fails_sleeps_on_with_claim_and_files_and_is_tried_again_s6_s13() {
-    let mut facts = asleep();
-    asked(&mut facts, OperatingMode::Running);
-    Arc::make_mut(&mut facts.sandbox).spec.claim = Some(claim(100_000));
-    facts.evidence = Evidence::default();
-    facts = after(&facts, run(&facts));
-    for number in 2..=9 {
-        let instance = status(&facts).instance.expect("an attempt");
-        assert_eq!((instance.attempt, instance.failure.is_none()), (number, true));
-        facts = wake_in_vain(facts);
-        let (rests, stored) = (number >= 4, status(&facts));
-        assert_eq!(facts.sandbox.phase() == Phase::Hibernated, rests, "attempt {number}: {stored:#?}");
-        assert_eq!(reason(&stored, Type::Hibernated) == "DeadlineExceeded", rests);
-        let waits = run(&facts);
-        assert_eq!((done(&waits), &waits.status), (vec![], &stored), "it rests in silence");
-        // The longest back-off is ten minutes.
-        facts.now = facts.now.checked_add(jiff::SignedDuration::from_secs(600)).expect("in range");
-        let again = run(&facts);
-        assert_eq!(reason(&again.status, Type::Hibernated), "Waking");
-        facts = after(&facts, again);
-    }
-    assert!(kept(&status(&facts)).keeps_the_files());
-    assert_eq!(kept(&status(&facts)).left_over(), [""; 0], "its holder may want what could not be put back");
-}
-
-#[test]
-fn nothing_is_made_for_a_waking_whose_store_is_missing() {
-    let mut facts = asleep();
-    asked(&mut facts, OperatingMode::Running);
-    (facts.has_store, facts.evidence) = (false, Evidence::default());
-    let plan = run(&facts);
-    assert_eq!((done(&plan), plan.status.phase), (vec![], Some(Phase::Hibernated)));
-    assert_eq!(reason(&plan.status, Type::Hibernated), "NoSnapshotStore");
-    facts = after(&facts, plan);
-    let again = run(&facts);
-    assert_eq!((again.effects, Some(again.status)), (vec![], facts.sandbox.status.clone()));
-    facts.has_store = true;
-    assert!(matches!(&done(&run(&facts))[..], [Effect::Create { .. }]));
 }
 
 #[test]
