@@ -14,6 +14,8 @@ use crate::world::TestEnv;
 
 /// The bound of every wait: leases have to run out in it, next to many others on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(600);
+/// Of both claims: long beside the whole seconds of time-stamps, so that an early end is seen.
+const TTL: &str = "4s";
 /// `limits.maxSandboxes` of the pool.
 pub const LIMIT: u32 = 3;
 
@@ -73,7 +75,7 @@ impl Stage<'_> {
         let users: Api<Sandbox> = self.env.user_api();
         self.until("claimed", async || {
             let free = self.members().await?.into_iter().find(scene::is_free).ok_or("none is warm")?;
-            scene::claim(&users, &free, "run-1", "2s").await.map_err(|error| error.to_string())
+            scene::claim(&users, &free, "run-1", TTL).await.map_err(|error| error.to_string())
         })
         .await
     }
@@ -87,7 +89,7 @@ impl Stage<'_> {
         })
         .await;
         let users: Api<Sandbox> = self.env.user_api();
-        let request = scene::request("cold", json!({"ttl": "2s"}));
+        let request = scene::request("cold", json!({"ttl": TTL}));
         users.create(&PostParams::default(), &request).await.expect("the API server takes the request");
         self.until("the request has had its member", async || {
             let request = self.sandboxes.get("cold").await.map_err(|error| error.to_string())?;

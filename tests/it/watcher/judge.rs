@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use sandbar::api::conditions::whole_second;
 use sandbar::cloudsim::admin::{Call, Entry, Ledger, Op, State};
 use sandbar::providers::instance_name;
 
@@ -11,6 +12,8 @@ use super::{Leeway, Summary};
 
 /// Times in objects have whole seconds.
 const WHOLE_SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// As near as the operator knows the API server's clock, soon after its start.
+const CLOCK: SignedDuration = SignedDuration::from_millis(500);
 /// A changed limit reaches the operator and the watcher at different times, and a create is on its way for a while.
 const LIMIT_MOVES: SignedDuration = SignedDuration::from_secs(15);
 
@@ -31,7 +34,9 @@ pub fn deleted(book: &mut Book, member: &Member) {
     // What must be true of the instance then is judged when the member is gone (S4).
     let lost = member.failed;
     let lasted = deleted.duration_since(claim.since);
-    if !(word || request_over || lost || lasted >= claim.ttl - WHOLE_SECOND) {
+    // The claim is stamped with the whole second before, and so is the deletion.
+    let due = whole_second(claim.since - CLOCK) + claim.ttl - WHOLE_SECOND;
+    if !(word || request_over || lost || deleted >= due) {
         let name = &member.name;
         let line = format!("S7: {name} was deleted {lasted:#} after its claim {} of {:#}", claim.id, claim.ttl);
         book.doubts.push((member.pool.clone(), line));
