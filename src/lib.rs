@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod claims;
 pub mod cloudsim;
 pub mod command;
+pub mod console;
 pub mod controllers;
 pub mod dev;
 pub mod failpoints;

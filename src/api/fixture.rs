@@ -1,6 +1,6 @@
 //! Parts of a pool that tests of several rooms begin with.
 
-use super::{CredentialsRef, DigitalOceanProvider, Image, ProviderSpec, RegistryType};
+use super::{CredentialsRef, DigitalOceanProvider, Image, Mode, ProviderSpec, RegistryType};
 
 /// DigitalOcean in New York, with the token in a Secret of the pool's own namespace.
 pub(crate) fn provider() -> ProviderSpec {
@@ -8,6 +8,7 @@ pub(crate) fn provider() -> ProviderSpec {
         credentials_ref: CredentialsRef { namespace: None, name: "do".into(), key: "token".into() },
         region: "nyc".into(),
         size: "apps-s-1vcpu-1gb".into(),
+        mode: Mode::Service,
         project_id: None,
     };
     ProviderSpec { digital_ocean: Some(digital_ocean) }

@@ -10,6 +10,7 @@ mod env;
 pub(crate) mod fixture;
 mod hibernation;
 mod lean;
+mod mode;
 mod money;
 pub mod orphans;
 mod pool;
@@ -27,6 +28,7 @@ pub use digest::{hash_share, short_hash};
 pub use env::{EnvSource, EnvVar, SecretKeyRef};
 pub use hibernation::{HibernationStatus, OperatingMode, SnapshotRef};
 pub use lean::{Lean, Parts, Undecodable};
+pub use mode::Mode;
 pub use money::{Usd, UsdError};
 pub use pool::{
     Activation, Backoff, ClaimPolicy, CreatePolicy, FailureRecord, Limits, OnEmpty, SandboxPool, SandboxPoolSpec,

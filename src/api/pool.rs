@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Why", type_ = "string", json_path = ".status.conditions[?(@.type=='Available')].reason"),
     printcolumn(name = "Desired", type_ = "integer", priority = 1, json_path = ".status.desiredWarm"),
     printcolumn(name = "Hit rate", type_ = "number", priority = 1, json_path = ".status.sizing.hitRate"),
+    printcolumn(name = "Mode", type_ = "string", priority = 1, json_path = ".spec.provider.digitalOcean.mode"),
     printcolumn(name = "Updated", type_ = "integer", priority = 1, json_path = ".status.updated"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]

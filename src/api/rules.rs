@@ -234,6 +234,18 @@ pub const RULES: &[Rule] = &[
         ),
     ),
     pool(
+        "P50",
+        &["spec"],
+        "!has(self.provider.digitalOcean) || !has(self.provider.digitalOcean.mode) || self.provider.digitalOcean.mode != 'Worker' || !has(self.ports) || self.ports.size() == 0",
+        concat!(
+            "'P50: spec.ports: ' + ",
+            digit!("self.ports[0]", "10000"),
+            " + ",
+            number!("self.ports[0]"),
+            " + ' cannot be reached in spec.provider.digitalOcean.mode Worker, which has no address; remove spec.ports, or use mode: Service'"
+        ),
+    ),
+    pool(
         "P40",
         &["spec", "budget"],
         "has(self.hourlyUsd) || has(self.monthlyUsd)",

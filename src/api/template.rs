@@ -1,6 +1,6 @@
 //! What an instance needs for its whole life: provider, image, environment.
 
-use super::{ClaimPolicy, CreatePolicy, EnvVar, SecretKeyRef, SnapshotRef};
+use super::{ClaimPolicy, CreatePolicy, EnvVar, Mode, SecretKeyRef, SnapshotRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +18,19 @@ impl ProviderSpec {
     pub fn credentials_ref(&self) -> Option<&CredentialsRef> {
         self.digital_ocean.as_ref().map(|provider| &provider.credentials_ref)
     }
+
+    /// Whether sandboxes have no address, and are entered through the provider's console.
+    pub fn is_worker(&self) -> bool {
+        self.digital_ocean.as_ref().is_some_and(|provider| provider.mode == Mode::Worker)
+    }
 }
 
 /// DigitalOcean App Platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DigitalOceanProvider {
-    /// The Secret that holds an API token with the scopes app:read, app:create and app:delete.
+    /// The Secret that holds an API token with the scopes app:read, app:create and app:delete;
+    /// mode Worker needs app:access_console too.
     pub credentials_ref: CredentialsRef,
     /// Region slug, short form. Cannot be changed.
     #[schemars(extend("enum" = ["ams", "atl", "blr", "fra", "lon", "nyc", "sfo", "sgp", "syd", "tor"]))]
@@ -33,6 +39,9 @@ pub struct DigitalOceanProvider {
     #[serde(default = "default_size")]
     #[schemars(length(min = 1, max = 64))]
     pub size: String,
+    /// Whether sandboxes have an address of their own.
+    #[serde(default, skip_serializing_if = "Mode::is_service")]
+    pub mode: Mode,
     /// DigitalOcean project that new apps are put into.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]

@@ -72,6 +72,10 @@ pub fn op(method: &Method, path: &str) -> Op {
         ("GET", ["v2", "apps", "tiers", "instance_sizes", ..]) => Op::Sizes,
         ("GET", ["v2", "apps", _]) => Op::Get,
         ("DELETE", ["v2", "apps", _]) => Op::Delete,
+        (
+            "GET",
+            ["v2", "apps", _, "components", _, "exec"] | ["v2", "apps", _, "deployments", _, "components", _, "exec"],
+        ) => Op::Console,
         ("GET", ["v2", "apps", _, "deployments", ..]) => Op::Deployments,
         _ => Op::Other,
     }

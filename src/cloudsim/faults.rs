@@ -105,6 +105,8 @@ pub enum Op {
     Propose,
     /// GET below `/v2/apps/{id}/deployments`.
     Deployments,
+    /// GET `…/components/{component}/exec`.
+    Console,
     /// GET below `/v2/apps/tiers/instance_sizes`.
     Sizes,
     /// GET `/v2/apps/regions`.
@@ -137,6 +139,10 @@ pub enum Fault {
     NullInsteadOfAbsent {},
     /// Timestamps that do not matter are `0001-01-01T00:00:00Z`.
     ZeroTimestamps {},
+    /// The console's address is too old before it is told.
+    ConsoleExpired {},
+    /// The console's connection breaks after so many bytes of its frames, both ways together.
+    ConsoleCut { bytes: u64 },
     /// The answer takes so many simulated seconds longer, after the effect.
     Slow { seconds: f64 },
 }
@@ -168,6 +174,7 @@ impl Fault {
             Self::FailedDeployment { .. } | Self::StuckDeployment {} => &[Op::Create],
             Self::DeleteIgnored {} => &[Op::Delete],
             Self::ListingLag { .. } | Self::ShiftingPages {} => &[Op::List],
+            Self::ConsoleExpired {} | Self::ConsoleCut { .. } => &[Op::Console],
             _ => &[],
         }
     }
@@ -185,6 +192,8 @@ impl Fault {
             Self::ShiftingPages {} => "shiftingPages",
             Self::NullInsteadOfAbsent {} => "nullInsteadOfAbsent",
             Self::ZeroTimestamps {} => "zeroTimestamps",
+            Self::ConsoleExpired {} => "consoleExpired",
+            Self::ConsoleCut { .. } => "consoleCut",
             Self::Slow { .. } => "slow",
         }
     }

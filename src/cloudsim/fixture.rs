@@ -6,7 +6,7 @@ use super::journal::{Journal, JournalError};
 use super::options::Options;
 use super::processes::Processes;
 use super::world::World;
-use super::{life, sim_api, v2_api, virtual_agent};
+use super::{console, life, sim_api, v2_api, virtual_agent};
 use axum::serve::ListenerExt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,6 +93,7 @@ impl CloudSim {
         life::resumed(&sim).await;
         let stop = CancellationToken::new();
         let router = v2_api::router(sim.clone()).merge(sim_api::router()).merge(virtual_agent::router());
+        let router = router.merge(console::router());
         // Small answers must not wait for each other.
         let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
         let serving = axum::serve(listener, router.with_state(sim.clone()));

@@ -16,6 +16,7 @@ pub mod calls;
 pub mod catalog;
 mod clock;
 pub mod command;
+mod console;
 pub mod faults;
 mod fixture;
 mod in_process;
@@ -29,8 +30,10 @@ mod processes;
 pub mod settings;
 mod sim_api;
 mod spec;
+mod terminal;
 mod v2_api;
 mod virtual_agent;
+mod virtual_shell;
 mod wire;
 mod world;
 

@@ -64,6 +64,8 @@ pub struct Processes {
     /// One folder per app lies here.
     folder: PathBuf,
     running: Mutex<HashMap<String, Process>>,
+    /// Cancelled when all are ended: consoles go with them.
+    pub ending: CancellationToken,
     /// A process that starts late, while all are ended, is ended too.
     stopped: AtomicBool,
     /// Keeps the folder when there is no other place for it.
@@ -86,7 +88,14 @@ impl Processes {
         };
         std::fs::create_dir_all(&folder)?;
         let folder = folder.canonicalize()?;
-        Ok(Self { program, folder, running: Mutex::default(), stopped: AtomicBool::new(false), _scratch: scratch })
+        Ok(Self {
+            program,
+            folder,
+            running: Mutex::default(),
+            ending: CancellationToken::new(),
+            stopped: AtomicBool::new(false),
+            _scratch: scratch,
+        })
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Process>> {
@@ -179,6 +188,11 @@ impl Processes {
         });
     }
 
+    /// The app's folder; commands find in it what they find in the folders of a container.
+    pub fn root(&self, app: &str) -> PathBuf {
+        self.folder.join(app)
+    }
+
     /// Whether the app's process runs.
     pub fn runs(&self, app: &str) -> bool {
         self.running().contains_key(app)
@@ -211,6 +225,7 @@ impl Processes {
     /// Ends all processes and waits until they have.
     pub async fn end_all(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+        self.ending.cancel();
         let all: Vec<Process> = self.running().values().cloned().collect();
         futures::future::join_all(all.iter().map(end)).await;
     }
@@ -218,6 +233,7 @@ impl Processes {
     /// Ends all processes without waiting: for when nothing can be awaited.
     pub fn kill_all(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+        self.ending.cancel();
         for process in self.running().values() {
             process.signal(Signal::SIGKILL);
         }

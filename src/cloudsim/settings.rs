@@ -83,6 +83,8 @@ pub struct Timings {
     pub create_call_seconds: Seconds,
     /// How long the answer to a delete takes after its effect.
     pub delete_call_seconds: Seconds,
+    /// How long the address of a console opens; not known of the real cloud.
+    pub console_seconds: Seconds,
 }
 
 impl Default for Timings {
@@ -96,12 +98,13 @@ impl Default for Timings {
             name_hold_seconds: Seconds::Fixed(0.0),
             create_call_seconds: Seconds::Fixed(0.0),
             delete_call_seconds: Seconds::Fixed(0.0),
+            console_seconds: Seconds::Fixed(600.0),
         }
     }
 }
 
 impl Timings {
-    fn fields(&self) -> [(&'static str, Seconds); 8] {
+    fn fields(&self) -> [(&'static str, Seconds); 9] {
         [
             ("readySeconds", self.ready_seconds),
             ("failSeconds", self.fail_seconds),
@@ -111,6 +114,7 @@ impl Timings {
             ("nameHoldSeconds", self.name_hold_seconds),
             ("createCallSeconds", self.create_call_seconds),
             ("deleteCallSeconds", self.delete_call_seconds),
+            ("consoleSeconds", self.console_seconds),
         ]
     }
 }

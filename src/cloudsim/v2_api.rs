@@ -4,6 +4,7 @@ use super::answer::{self, ApiError, json_response};
 use super::call::{self, Admitted, Effect, Takes};
 use super::calls::Call;
 use super::catalog;
+use super::console;
 use super::faults::{Fault, Shape};
 use super::fixture::Sim;
 use super::life;
@@ -35,6 +36,8 @@ pub fn router(sim: Arc<Sim>) -> Router<Arc<Sim>> {
         .route("/v2/apps/{id}", get(app).delete(delete))
         .route("/v2/apps/{id}/deployments", get(deployments))
         .route("/v2/apps/{id}/deployments/{deployment}", get(deployment))
+        .route("/v2/apps/{id}/components/{component}/exec", get(console::of_component))
+        .route("/v2/apps/{id}/deployments/{deployment}/components/{component}/exec", get(console::of_deployment))
         .route("/v2/{*rest}", axum::routing::any(not_served))
         .method_not_allowed_fallback(not_served)
         .route_layer(from_fn_with_state(sim, guard))

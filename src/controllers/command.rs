@@ -3,6 +3,7 @@
 use super::orphans::facts::OrphanMode;
 use super::run::{Settings, run as run_operator};
 use crate::api::orphans::DEFAULT_LEASE;
+use crate::console::ConsoleArgs;
 use crate::failure::Failure;
 use crate::providers::Timing;
 use crate::telemetry::logging::{self, LogArgs};
@@ -41,6 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     metrics_listen: SocketAddr,
     #[command(flatten)]
+    console: ConsoleArgs,
+    #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
     log: LogArgs,
@@ -66,6 +69,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         digitalocean_url: args.digitalocean_url,
         snapshot_url: args.snapshot_url.filter(|url| !url.is_empty()),
         metrics_listen: args.metrics_listen,
+        console: args.console.checked()?,
         timing: args.timing,
     };
     run_operator(settings).await

@@ -53,6 +53,8 @@ pub struct Context {
     pub probes: Probes,
     /// Files on their way to and from the snapshot store.
     pub transfers: Transfers,
+    /// Where people reach the consoles that the operator opens for them; None = nowhere.
+    pub console_url: Option<String>,
     /// This process's own provider calls.
     pub memory: Memory,
     /// What this process wrote and has not read back yet.

@@ -93,6 +93,11 @@ impl Probes {
 
     /// Asks this agent from now on, and gives its newest answer.
     pub fn want(&self, uid: &str, target: Target) -> Option<ProbeFact> {
+        self.want_by(uid, target, &self.well)
+    }
+
+    /// The same by a way of the target's own.
+    pub fn want_by(&self, uid: &str, target: Target, well: &Ask) -> Option<ProbeFact> {
         let mut entries = self.lock();
         if let Some(entry) = entries.get(uid).filter(|entry| entry.target.is_asked_as(&target)) {
             return fact(*entry.answer.lock().unwrap_or_else(PoisonError::into_inner));
@@ -102,7 +107,7 @@ impl Probes {
             entries.get(uid).filter(|entry| entry.target.url == target.url).map(|entry| Arc::clone(&entry.answer));
         let answer = kept.unwrap_or_default();
         let known = *answer.lock().unwrap_or_else(PoisonError::into_inner);
-        let task = tokio::spawn(self.clone().ask(target.clone(), Arc::clone(&answer))).abort_handle();
+        let task = tokio::spawn(self.clone().ask(Arc::clone(well), target.clone(), Arc::clone(&answer))).abort_handle();
         entries.insert(uid.to_owned(), Entry { target, task, answer });
         fact(known)
     }
@@ -117,7 +122,7 @@ impl Probes {
         self.lock().retain(|uid, _| uids.contains(uid));
     }
 
-    async fn ask(self, target: Target, answer: Arc<Mutex<Option<Answer>>>) {
+    async fn ask(self, well: Ask, target: Target, answer: Arc<Mutex<Option<Answer>>>) {
         // Members made together are not asked together, nor all of them after a restart.
         let share = crate::api::hash_share(&format!("{}/{}", target.namespace, target.name));
         let known = answer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
@@ -125,7 +130,7 @@ impl Probes {
             tokio::time::sleep(target.period.mul_f64(share)).await;
         }
         loop {
-            let healthy = (self.well)(target.url.clone()).await;
+            let healthy = well(target.url.clone()).await;
             if note(&answer, healthy, target.settled, self.replace_after) {
                 self.pokes.poke(&target.namespace, &target.name);
             }

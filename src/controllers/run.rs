@@ -15,6 +15,7 @@ use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
 use super::wiring::wire;
 use crate::api::SandboxPool;
+use crate::console::ConsoleArgs;
 use crate::failure::{Failure, chain};
 use crate::providers::Timing;
 use crate::telemetry::metrics::Metrics;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub snapshot_url: Option<String>,
     /// Where metrics and readiness are served.
     pub metrics_listen: SocketAddr,
+    /// Where consoles are served.
+    pub console: ConsoleArgs,
     /// Periods and limits.
     pub timing: Timing,
 }

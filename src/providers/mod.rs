@@ -13,6 +13,7 @@
 
 pub mod accounts;
 pub mod budget;
+mod console;
 pub mod digitalocean;
 mod error;
 mod fence;
@@ -25,6 +26,7 @@ mod scripted;
 mod timing;
 
 pub use accounts::{Accounts, Connection, CredentialsError, Detour, Endpoints};
+pub use console::ConsoleAddress;
 pub use error::{ErrorClass, ProviderError};
 pub use fence::Fence;
 pub use fit::Fit;
@@ -56,6 +58,9 @@ pub trait Provider: Send + Sync {
 
     /// Whether the name is free in the account, deleted instances that still hold it included.
     async fn name_available(&self, name: &str) -> Result<bool, ProviderError>;
+
+    /// Where a terminal of this instance can be opened, once and soon.
+    async fn console(&self, id: &str) -> Result<ConsoleAddress, ProviderError>;
 
     /// Price of one instance of this size, in USD per second.
     async fn usd_per_second(&self, size: &str) -> Result<f64, ProviderError>;

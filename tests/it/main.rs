@@ -27,4 +27,5 @@ mod share;
 mod sizing;
 mod wait;
 mod watcher;
+mod worker;
 mod world;

@@ -43,6 +43,7 @@ pub struct Setup {
 
 fn settings() -> Settings {
     Settings {
+        console: sandbar::console::ConsoleArgs::default(),
         namespace: SYSTEM.to_owned(),
         watch_namespace: None,
         lease_name: DEFAULT_LEASE.to_owned(),

@@ -117,6 +117,15 @@ impl World {
         Ok((takes, begins))
     }
 
+    /// For how many simulated seconds the address of a console opens.
+    ///
+    /// # Errors
+    /// 404 for an unknown account.
+    pub fn console_lasts(&mut self, account: &str) -> Result<f64, ApiError> {
+        let lasts = self.account(account)?.settings.timings.console_seconds;
+        Ok(lasts.draw(&mut self.rng))
+    }
+
     /// How old the listing is that the caller gets, in simulated seconds.
     ///
     /// # Errors

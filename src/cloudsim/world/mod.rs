@@ -8,6 +8,7 @@ use super::app::App;
 use super::call::Admitted;
 use super::calls::{CallLog, Peak, Summary};
 use super::clock::Clock;
+use super::console::Ticket;
 use super::faults::{ActiveFaults, Faults, Op};
 use super::journal::{Journal, Kept};
 use super::ledger::Ledger;
@@ -40,6 +41,8 @@ pub struct World {
     /// Apps are processes; without, the simulator answers for them.
     pub processes: bool,
     pub calls: CallLog,
+    /// Consoles that can be opened, by token.
+    pub consoles: HashMap<String, Ticket>,
     accounts: BTreeMap<String, Account>,
     tokens: HashMap<String, String>,
     windows: HashMap<String, Window>,
@@ -64,6 +67,7 @@ impl World {
             clock,
             processes,
             calls: CallLog::default(),
+            consoles: HashMap::new(),
             accounts: BTreeMap::new(),
             tokens: HashMap::new(),
             windows: HashMap::new(),

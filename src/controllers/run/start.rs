@@ -115,6 +115,7 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         index: PoolIndex::default(),
         filled: Filled::default(),
         system_namespace: settings.namespace.clone(),
+        console_url: settings.console.url.clone(),
         watched: settings.watch_namespace.clone(),
         lease_name: settings.lease_name.clone(),
         orphan_mode: settings.orphan_mode,

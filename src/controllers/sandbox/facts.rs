@@ -39,6 +39,8 @@ pub struct MemberFacts {
     pub has_store: bool,
     /// The transfer of its files that this process has started, and how far it is.
     pub transfer: Option<(Order, Progress)>,
+    /// Members without an address of their own: where the operator opens their console for people.
+    pub console: Option<String>,
     /// The request that the claim was made for.
     pub request: RequestFact,
     /// Price of the instance; none if nobody knows it, or it stands in the status already.

@@ -2,6 +2,7 @@
 
 mod member;
 mod request;
+mod worker;
 
 pub(crate) use request::queue;
 

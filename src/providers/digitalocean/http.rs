@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
 pub(super) struct Http {
     transport: Arc<dyn Transport>,
     pub(super) wall: Wall,
-    base: Url,
+    pub(super) base: Url,
     token: Secret<String>,
     budget: Arc<Budget>,
     timing: Timing,

@@ -202,3 +202,26 @@ fn what_came_out_of_a_secret_is_sent_as_a_secret() {
     assert_eq!(sent, [&json!({"key": "API_KEY", "value": "hunter22", "scope": "RUN_TIME", "type": "SECRET"})]);
     assert!(!format!("{request:?}").contains("hunter22"), "nor does a log show it");
 }
+
+#[test]
+fn a_worker_has_no_port_no_route_and_all_the_marks_s9() {
+    let mut request = create_request();
+    request.template.ports.clear();
+    let mut provider = request.template.provider.digital_ocean.clone().expect("is set");
+    provider.mode = crate::api::Mode::Worker;
+    let spec = request::create(&request, &provider)["spec"].clone();
+    let keys: Vec<&str> = spec.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(keys, ["name", "region", "workers"]);
+    let worker = &spec["workers"][0];
+    for of_services in ["http_port", "health_check", "internal_ports"] {
+        assert!(worker[of_services].is_null(), "{of_services}: {worker}");
+    }
+    assert_eq!(worker["termination"], json!({"grace_period_seconds": 5}));
+    let envs = worker["envs"].as_array().expect("a list");
+    let sent = |key: &str| envs.iter().find(|env| env["key"] == key).cloned().unwrap_or_default();
+    assert_eq!(sent("SANDBOX_MODE")["value"], "worker");
+    assert_eq!(sent("SANDBOX_API_TOKEN")["type"], "SECRET");
+    let running = mapped(&json!({"spec": spec, "active_deployment": deployment("ACTIVE")}));
+    assert_eq!(running.marks, Some(request.marks));
+    assert_eq!((running.phase, running.url), (InstancePhase::Running, None));
+}

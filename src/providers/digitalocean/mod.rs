@@ -1,6 +1,7 @@
 //! DigitalOcean App Platform: one app per instance.
 
 mod catalog;
+mod console;
 mod http;
 mod kept;
 mod listing;
@@ -20,7 +21,9 @@ use self::listing::{ListingError, PER_PAGE, Page, Pages};
 use self::verify::Verified;
 use self::wire::{AppAnswer, AppsAnswer, DeploymentsAnswer, ProposeAnswer};
 use super::budget::{Budget, Kind};
-use super::{Account, CreateRequest, ErrorClass, Fence, Fit, Instance, Listing, Provider, ProviderError, Timing};
+use super::{
+    Account, ConsoleAddress, CreateRequest, ErrorClass, Fence, Fit, Instance, Listing, Provider, ProviderError, Timing,
+};
 use crate::api::ProviderSpec;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::scrub::hide;
@@ -232,6 +235,11 @@ impl Provider for DigitalOcean {
             self.verify(Kind::Read).await?;
         }
         Ok(available)
+    }
+
+    async fn console(&self, id: &str) -> Result<ConsoleAddress, ProviderError> {
+        self.verified.hold()?;
+        console::address(&self.http, id).await
     }
 
     async fn usd_per_second(&self, size: &str) -> Result<f64, ProviderError> {

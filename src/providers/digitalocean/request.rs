@@ -1,12 +1,12 @@
 //! What is sent: app specs.
 
-use crate::api::{DigitalOceanProvider, Image, RegistryType, Template};
+use crate::api::{DigitalOceanProvider, Image, Mode, RegistryType, Template};
 use crate::providers::{CreateRequest, Marks};
 use crate::telemetry::secret::Secret;
 use serde_json::{Map, Value, json};
 
 /// The one component of every app of ours.
-const COMPONENT: &str = "sandbox";
+pub(super) const COMPONENT: &str = "sandbox";
 /// Where the agent listens.
 const AGENT_PORT: u16 = 8080;
 
@@ -40,37 +40,46 @@ pub(super) fn create(request: &CreateRequest, provider: &DigitalOceanProvider) -
     if let Some(project) = &provider.project_id {
         body.insert("project_id".into(), project.as_str().into());
     }
-    let spec = json!({
-        "name": request.name,
-        "region": provider.region,
-        // A cache in front of the agent would answer for it.
-        "disable_edge_cache": true,
-        "services": [service(request, provider)],
-        "ingress": {"rules": [{"match": {"path": {"prefix": "/"}}, "component": {"name": COMPONENT}}]},
-    });
+    let mut spec = json!({"name": request.name, "region": provider.region});
+    match provider.mode {
+        Mode::Worker => spec["workers"] = json!([component(request, provider)]),
+        Mode::Service => {
+            // A cache in front of the agent would answer for it.
+            spec["disable_edge_cache"] = true.into();
+            spec["services"] = json!([service(request, provider)]);
+            let all = json!({"match": {"path": {"prefix": "/"}}, "component": {"name": COMPONENT}});
+            spec["ingress"] = json!({"rules": [all]});
+        }
+    }
     body.insert("spec".into(), spec);
     body.into()
 }
 
-fn service(request: &CreateRequest, provider: &DigitalOceanProvider) -> Value {
-    let mut service = json!({
+/// What services and workers have in common. A worker has nothing else: no port, no health check of the platform's.
+fn component(request: &CreateRequest, provider: &DigitalOceanProvider) -> Value {
+    json!({
         "name": COMPONENT,
         "image": image(&request.template.image, request.inputs.registry_credentials.as_ref()),
         "instance_count": 1,
         "instance_size_slug": provider.size,
-        "http_port": AGENT_PORT,
-        "health_check": {
-            "http_path": "/health",
-            "initial_delay_seconds": 5,
-            "period_seconds": 10,
-            "timeout_seconds": 5,
-            "success_threshold": 1,
-            "failure_threshold": 3,
-        },
         // Nothing in a sandbox is worth waiting for at its end.
-        "termination": {"drain_seconds": 1, "grace_period_seconds": 5},
-        "envs": environment(request),
+        "termination": {"grace_period_seconds": 5},
+        "envs": environment(request, provider.mode),
+    })
+}
+
+fn service(request: &CreateRequest, provider: &DigitalOceanProvider) -> Value {
+    let mut service = component(request, provider);
+    service["http_port"] = AGENT_PORT.into();
+    service["health_check"] = json!({
+        "http_path": "/health",
+        "initial_delay_seconds": 5,
+        "period_seconds": 10,
+        "timeout_seconds": 5,
+        "success_threshold": 1,
+        "failure_threshold": 3,
     });
+    service["termination"]["drain_seconds"] = 1.into();
     let ports = internal_ports(&request.template);
     if !ports.is_empty() {
         service["internal_ports"] = ports.into();
@@ -102,14 +111,18 @@ fn image(image: &Image, credentials: Option<&Secret<String>>) -> Value {
 }
 
 /// Marks go in the clear, so that a listing shows them; what came out of a Secret does not.
-fn environment(request: &CreateRequest) -> Vec<Value> {
+fn environment(request: &CreateRequest, mode: Mode) -> Vec<Value> {
     let env =
         |key: &str, value: &str, kind: &str| json!({"key": key, "value": value, "scope": "RUN_TIME", "type": kind});
     let general = |key: &str, value: &str| env(key, value, "GENERAL");
     let secret = |key: &str, value: &Secret<String>| env(key, value.expose(), "SECRET");
     let marks = values(&request.marks);
     let mut envs: Vec<Value> = MARKS.iter().zip(&marks).map(|(key, value)| general(key, value)).collect();
-    envs.push(general("SANDBOX_MODE", "service"));
+    let mode = match mode {
+        Mode::Service => "service",
+        Mode::Worker => "worker",
+    };
+    envs.push(general("SANDBOX_MODE", mode));
     envs.push(secret("SANDBOX_API_TOKEN", &request.agent_token));
     let literal = request.template.env.iter().filter_map(|env| Some((&env.name, env.value.as_ref()?)));
     envs.extend(literal.map(|(name, value)| general(name, value)));

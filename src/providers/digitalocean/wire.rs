@@ -165,6 +165,13 @@ pub struct ProposeAnswer {
     pub app_name_available: Option<bool>,
 }
 
+/// The answer to exec.
+#[derive(Debug, Deserialize)]
+pub struct ExecAnswer {
+    #[serde(default, deserialize_with = "lenient")]
+    pub url: Option<String>,
+}
+
 /// The answer to account.
 #[derive(Debug, Deserialize)]
 pub struct AccountAnswer {

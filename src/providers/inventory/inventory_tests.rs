@@ -41,6 +41,9 @@ impl Provider for Fake {
     async fn name_available(&self, _: &str) -> Result<bool, ProviderError> {
         never()
     }
+    async fn console(&self, _: &str) -> Result<crate::providers::ConsoleAddress, ProviderError> {
+        never()
+    }
     async fn usd_per_second(&self, _: &str) -> Result<f64, ProviderError> {
         never()
     }

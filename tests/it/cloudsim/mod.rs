@@ -2,6 +2,7 @@
 
 mod books;
 mod command_line;
+mod console;
 mod contract;
 mod doctl;
 mod faults;

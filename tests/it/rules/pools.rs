@@ -163,6 +163,11 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"p24\" is invalid: spec: Invalid value: P24: spec.warm.max: 6 must lie between spec.warm.target (2) and spec.limits.maxSandboxes (5)",
         ),
         bad(
+            "P50",
+            pool("p50", &json!({"provider": {"digitalOcean": {"mode": "Worker"}}, "ports": [10080]})),
+            "SandboxPool.sandbar.dev \"p50\" is invalid: spec: Invalid value: P50: spec.ports: 10080 cannot be reached in spec.provider.digitalOcean.mode Worker, which has no address; remove spec.ports, or use mode: Service",
+        ),
+        bad(
             "P40",
             pool("p40", &json!({"budget": {}})),
             "SandboxPool.sandbar.dev \"p40\" is invalid: spec.budget: Invalid value: P40: spec.budget: neither hourlyUsd nor monthlyUsd is set; set one of them, such as hourlyUsd: \"0.5\", or leave budget out",

@@ -1,6 +1,6 @@
 //! A member: its credentials, what speaks for its instance, its agent, its request.
 
-use super::ObserveError;
+use super::{ObserveError, worker};
 use crate::api::conditions::{Reason, Type, is_true};
 use crate::api::{InstanceStatus, Phase, Sandbox, SandboxPool, Usd};
 use crate::controllers::context::Context;
@@ -32,7 +32,12 @@ pub(super) async fn observe(
     } else if let Some(connection) = &connection {
         context.inventory.want(&connection.account, Arc::clone(&connection.provider), Urgency::InFlight);
     }
-    let probe = ask_agent(context, sandbox, &evidence);
+    let probe = match &sandbox.spec.template {
+        Some(template) if template.provider.is_worker() => {
+            worker::ask_console(context, sandbox, &evidence, connection.as_ref())
+        }
+        _ => ask_agent(context, sandbox, &evidence),
+    };
     let facts = MemberFacts {
         sandbox: Arc::clone(sandbox),
         now: context.clock.now(),
@@ -44,6 +49,7 @@ pub(super) async fn observe(
         has_store: context.transfers.has_store(),
         transfer: context.transfers.of(sandbox.metadata.uid.as_deref().unwrap_or_default()),
         request: held_for(context, sandbox).await?,
+        console: worker::address(context, sandbox),
         usd_per_hour: price(sandbox, connection.as_ref()).await,
         books: books(context, sandbox).await?,
         listing_period: context.timing.listing_period,
@@ -209,8 +215,10 @@ async fn ask_provider(
         return;
     }
     let Some(id) = &instance.id else { return };
+    let addressed = sandbox.spec.template.as_ref().is_some_and(|template| !template.provider.is_worker());
     let vague = evidence.listed.as_ref().is_some_and(|seen| {
-        seen.phase == InstancePhase::Unknown || (seen.phase == InstancePhase::Running && seen.url.is_none())
+        seen.phase == InstancePhase::Unknown
+            || (addressed && seen.phase == InstancePhase::Running && seen.url.is_none())
     });
     let missing = evidence.listed.is_none() && evidence.listing_is_newer;
     let lately = memory.got_at.is_some_and(|at| at.elapsed() < context.timing.listing_period);
@@ -261,7 +269,7 @@ fn ask_agent(context: &Context, sandbox: &Sandbox, evidence: &Evidence) -> Optio
 }
 
 /// Whether the status says that the agent answers.
-fn answers(sandbox: &Sandbox) -> bool {
+pub(super) fn answers(sandbox: &Sandbox) -> bool {
     let conditions = sandbox.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     is_true(conditions, Type::AgentReady) && is_true(conditions, Type::Ready)
 }

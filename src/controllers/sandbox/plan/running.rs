@@ -25,7 +25,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
         return fail(draft, Reason::DeploymentFailed, message.clone(), Proof::None);
     }
     let starting = !was_ready && seen.phase != InstancePhase::Running;
-    if starting || draft.status.url.is_none() {
+    if starting || (draft.status.url.is_none() && !is_worker(draft)) {
         draft.phase(if draft.status.url.is_some() { Phase::Booting } else { Phase::Creating }, Reason::Creating);
         draft.again_soon();
         past_deadline(draft, &instance);
@@ -57,10 +57,17 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
     }
 }
 
+/// Whether the instance has no address, and is ready once its console answers.
+fn is_worker(draft: &Draft<'_>) -> bool {
+    draft.facts.sandbox.spec.template.as_ref().is_some_and(|template| template.provider.is_worker())
+}
+
 /// Takes over what the provider says; true if another deployment runs than before.
 fn note(draft: &mut Draft<'_>, seen: &Instance) -> bool {
     if let Some(url) = &seen.url {
         draft.status.url = Some(url.clone());
+    } else if is_worker(draft) && seen.phase == InstancePhase::Running {
+        draft.status.url.clone_from(&draft.facts.console);
     }
     let Some(instance) = &mut draft.status.instance else { return false };
     if instance.id.is_none() {

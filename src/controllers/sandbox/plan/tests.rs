@@ -9,3 +9,4 @@ mod meter;
 mod requests;
 mod sleep;
 mod wake;
+mod worker;

@@ -127,6 +127,7 @@ pub(super) fn facts(sandbox: Sandbox, now: i64) -> MemberFacts {
         probe: None,
         has_store: true,
         transfer: None,
+        console: None,
         request: RequestFact::None,
         usd_per_hour: "3.6".parse().ok(),
         books: BooksFact::Open,
