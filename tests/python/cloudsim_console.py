@@ -69,9 +69,11 @@ with connect(address) as socket:
         shown = until(socket, " is-torn")
         assert "a\ufffdb is-torn" in shown, shown
         # Control keys are the terminal's.
+        typed(socket, "PS1='now''>'\r")
+        until(socket, "now>")
         typed(socket, "sleep 1000; echo after\r")
         typed(socket, "\x03")
-        until(socket, "$ ")
+        until(socket, "now>")
     typed(socket, "")
     typed(socket, "exit\r")
     try:
