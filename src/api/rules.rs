@@ -246,6 +246,12 @@ pub const RULES: &[Rule] = &[
         ),
     ),
     pool(
+        "P51",
+        &["spec"],
+        "!has(self.provider.digitalOcean) || !has(self.provider.digitalOcean.mode) || self.provider.digitalOcean.mode != 'Worker' || !has(self.snapshot)",
+        "'P51: spec.snapshot.name: ' + self.snapshot.name + ' cannot be put into sandboxes of spec.provider.digitalOcean.mode Worker, whose console is too narrow for it; remove spec.snapshot, or use mode: Service'",
+    ),
+    pool(
         "P40",
         &["spec", "budget"],
         "has(self.hourlyUsd) || has(self.monthlyUsd)",
@@ -353,5 +359,11 @@ pub const RULES: &[Rule] = &[
         &["spec"],
         "!has(self.operatingMode) || self.operatingMode == 'Running' || (has(self.slot) && has(self.claim))",
         "'B14: spec.operatingMode: Hibernated is for a sandbox that somebody holds; ' + (has(self.slot) ? 'claim it first' : 'set it on the sandbox in status.boundTo of this request')",
+    ),
+    sandbox(
+        "B50",
+        &["spec"],
+        "!has(self.operatingMode) || self.operatingMode == 'Running' || !has(self.template) || !has(self.template.provider.digitalOcean) || !has(self.template.provider.digitalOcean.mode) || self.template.provider.digitalOcean.mode != 'Worker'",
+        "'B50: spec.operatingMode: Hibernated needs an agent that keeps the files, and sandboxes of pool ' + self.poolRef.name + ' are in mode Worker, which has none that can be reached; copy the files out with sandbar cp and release it, or use a pool in mode Service'",
     ),
 ];

@@ -29,6 +29,12 @@ pub fn rows() -> Vec<Row> {
         change("B12", member("b12", &claim()), json!({"spec": {"claim": {"keepEnded": "1h"}}}), "Sandbox.sandbar.dev \"b12-0\" is invalid: spec: Invalid value: B12: spec.claim.keepEnded: is for requests only; remove it"),
         change("B14", member("b14", &json!({})), json!({"spec": {"operatingMode": "Hibernated"}}), "Sandbox.sandbar.dev \"b14-0\" is invalid: spec: Invalid value: B14: spec.operatingMode: Hibernated is for a sandbox that somebody holds; claim it first"),
         change(
+            "B50",
+            member("b50", &json!({"claim": claim()["claim"], "template": {"provider": {"digitalOcean": {"mode": "Worker"}}}})),
+            json!({"spec": {"operatingMode": "Hibernated"}}),
+            "Sandbox.sandbar.dev \"b50-0\" is invalid: spec: Invalid value: B50: spec.operatingMode: Hibernated needs an agent that keeps the files, and sandboxes of pool b50 are in mode Worker, which has none that can be reached; copy the files out with sandbar cp and release it, or use a pool in mode Service",
+        ),
+        change(
             "B13",
             member("b13", &json!({})),
             json!({"spec": {"claim": {"id": "r", "holder": "a", "ttl": "0s"}}}),

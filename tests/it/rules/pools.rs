@@ -168,6 +168,11 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"p50\" is invalid: spec: Invalid value: P50: spec.ports: 10080 cannot be reached in spec.provider.digitalOcean.mode Worker, which has no address; remove spec.ports, or use mode: Service",
         ),
         bad(
+            "P51",
+            pool("p51", &json!({"provider": {"digitalOcean": {"mode": "Worker"}}, "snapshot": {"name": "base"}})),
+            "SandboxPool.sandbar.dev \"p51\" is invalid: spec: Invalid value: P51: spec.snapshot.name: base cannot be put into sandboxes of spec.provider.digitalOcean.mode Worker, whose console is too narrow for it; remove spec.snapshot, or use mode: Service",
+        ),
+        bad(
             "P40",
             pool("p40", &json!({"budget": {}})),
             "SandboxPool.sandbar.dev \"p40\" is invalid: spec.budget: Invalid value: P40: spec.budget: neither hourlyUsd nor monthlyUsd is set; set one of them, such as hourlyUsd: \"0.5\", or leave budget out",
