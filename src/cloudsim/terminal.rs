@@ -1,13 +1,14 @@
 //! A shell in a terminal of its own, as the console of an app with a process has it.
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::pty::{Winsize, openpty};
+use nix::fcntl::OFlag;
+use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::{Pid, setsid};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -47,9 +48,7 @@ impl Terminal {
     /// # Errors
     /// Whatever the operating system says.
     pub fn open(folder: &Path, environment: &BTreeMap<String, String>) -> io::Result<Self> {
-        let pair = openpty(None, None)?;
-        let (master, slave) = (File::from(pair.master), File::from(pair.slave));
-        fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let (master, slave) = pair()?;
         let mut command = Command::new("sh");
         command
             .arg("-i")
@@ -134,6 +133,17 @@ impl Terminal {
         };
         let _ = timeout(HANG_UP, gone).await;
     }
+}
+
+/// Both ends of a terminal. No other process that is started meanwhile may inherit one: it would never be hung up.
+fn pair() -> io::Result<(File, File)> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let slave =
+        OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(ptsname_r(&master)?)?;
+    Ok((File::from(OwnedFd::from(master)), slave))
 }
 
 /// The processes of a session, from `/proc`.

@@ -2,6 +2,7 @@
 
 pub mod apply_error;
 pub mod command;
+mod consoles;
 pub mod context;
 pub mod filled;
 pub mod index;

@@ -2,6 +2,7 @@
 
 pub mod start;
 
+use super::consoles::MemberConsoles;
 use super::context::Context;
 use super::orphans::facts::OrphanMode;
 use super::pokes::Pokes;
@@ -15,7 +16,8 @@ use super::sandbox::Guarded;
 use super::sandbox_pool::GuardedPool;
 use super::wiring::wire;
 use crate::api::SandboxPool;
-use crate::console::ConsoleArgs;
+use crate::console::server::{Desk, Guard};
+use crate::console::{self, ConsoleArgs};
 use crate::failure::{Failure, chain};
 use crate::providers::Timing;
 use crate::telemetry::metrics::Metrics;
@@ -133,6 +135,7 @@ async fn lead(
     let lost = leadership.lost();
     let client = build_fenced_client(config, "controller", &clock, leadership.handle())?;
     let parts = start::parts(settings, client, clock, leadership.handle(), metrics, &identity).await?;
+    serve_consoles(settings, &parts.context, stop.clone()).await?;
     // Nobody listens any more once the process is stopping.
     let _ = begin.send(true);
     let overdue = overdue(Arc::clone(&parts.context), stop.clone());
@@ -148,6 +151,19 @@ async fn lead(
         }
         () = lost => Err(Failure::new("the lease is lost; another operator leads or nobody could be asked").code(75)),
     }
+}
+
+/// Only who leads may ask the provider for a console: whoever waits for the lease does not even listen.
+async fn serve_consoles(settings: &Settings, context: &Arc<Context>, stop: CancellationToken) -> Result<(), Failure> {
+    let Some(listening) = console::server::listen(&settings.console).await? else { return Ok(()) };
+    let consoles = Arc::new(MemberConsoles(Arc::clone(context)));
+    let desk = Desk::new(consoles, Guard::new(context.client.clone()));
+    tokio::spawn(async move {
+        if let Err(error) = listening.serve(desk, stop).await {
+            tracing::error!(error = chain(&error), "consoles are served no more");
+        }
+    });
+    Ok(())
 }
 
 /// Resolves when the passes had time enough to end. A controller that was stopped before its cache

@@ -63,6 +63,7 @@ pub enum OperatorError {
 pub struct Operator {
     child: Child,
     port: u16,
+    consoles: u16,
 }
 
 impl Operator {
@@ -71,16 +72,18 @@ impl Operator {
     /// # Errors
     /// When it cannot be started.
     pub async fn spawn(options: &OperatorOptions) -> Result<Self, OperatorError> {
-        let port = ports::free()?;
+        let (port, consoles) = (ports::free()?, ports::free()?);
         let mut command = Command::new(&options.program);
         command
             .arg("controller")
             .args(["--namespace", install::NAMESPACE, "--digitalocean-url", &options.cloud_url])
             .args(["--metrics-listen", &format!("127.0.0.1:{port}")])
+            .args(["--console-listen", &format!("127.0.0.1:{consoles}")])
+            .args(["--console-url", &format!("http://127.0.0.1:{consoles}")])
             .args(&options.arguments)
             .env("KUBECONFIG", &options.kubeconfig)
             .envs(options.environment.iter().map(|(name, value)| (name, value)));
-        Ok(Self { child: Child::spawn("operator", command, &options.log).await?, port })
+        Ok(Self { child: Child::spawn("operator", command, &options.log).await?, port, consoles })
     }
 
     /// Starts `program controller` and waits until `/readyz` says so, on
@@ -95,7 +98,8 @@ impl Operator {
             let operator = Self::spawn(options).await?;
             match operator.wait_until_ready().await {
                 Ok(()) => return Ok(operator),
-                Err(OperatorError::Ended { .. }) if tries < 5 && ports::taken(operator.port) => {}
+                Err(OperatorError::Ended { .. })
+                    if tries < 5 && (ports::taken(operator.port) || ports::taken(operator.consoles)) => {}
                 Err(error) => return Err(error),
             }
         }

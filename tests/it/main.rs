@@ -4,6 +4,7 @@ mod agent;
 mod claims;
 mod claims_flow;
 mod cloudsim;
+mod console;
 mod cost;
 #[cfg(feature = "failpoints")]
 mod crash;

@@ -1,5 +1,7 @@
 //! Pools whose sandboxes have no address: entered through the provider's console.
 
+mod inside;
+
 use sandbar::cloudsim::admin::{Fault, Op, Rule, State};
 use serde_json::{Value, json};
 
@@ -19,7 +21,9 @@ async fn a_worker_pool_is_level_claimed_and_gone_without_an_address_s4() {
     assert_eq!(scene.count(Op::Console).await, 2, "one look into each console, and no more");
     for member in scene.members().await {
         assert!(is(&member, "AgentReady") && is(&member, "InstanceReady"), "{member:?}");
-        assert_eq!(member.status.and_then(|status| status.url), None, "this operator serves no consoles");
+        let uid = member.metadata.uid.clone().expect("a UID");
+        let url = member.status.and_then(|status| status.url).expect("where the operator opens its console");
+        assert!(url.ends_with(&uid), "{url}");
     }
     let claimed = scene.claim_one("run-1", "10m").await;
     scene.level(2).await;

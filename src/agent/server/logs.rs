@@ -56,7 +56,7 @@ pub async fn follow(State(agent): State<Shared>, Path(pid): Path<String>) -> Res
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(pump(Arc::clone(&agent), pid, file, sender));
     let events = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
-    Ok(sse::answer(&agent, events))
+    Ok(sse::answer(agent.heartbeat, events))
 }
 
 fn log_of(agent: &Agent, pid: i32) -> Result<PathBuf, Problem> {

@@ -24,7 +24,7 @@ mod files;
 mod health;
 mod input;
 mod launch;
-mod lines;
+pub(crate) mod lines;
 mod logs;
 mod pipe;
 mod problem;
@@ -32,7 +32,7 @@ mod proc;
 mod processes;
 mod roots;
 mod serve;
-mod sse;
+pub(crate) mod sse;
 mod stream;
 mod transfer;
 

@@ -1,6 +1,5 @@
 //! Server-sent events as the existing clients read them: one JSON object per frame, in ASCII.
 
-use super::Agent;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +8,7 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use std::convert::Infallible;
 use std::io;
+use std::time::Duration;
 
 /// One frame; without a name there is no `event` line.
 pub fn frame(name: Option<&str>, data: &impl Serialize) -> Event {
@@ -22,8 +22,8 @@ pub fn frame(name: Option<&str>, data: &impl Serialize) -> Event {
 }
 
 /// The answer that carries a stream, with a comment as heartbeat whenever it is silent.
-pub fn answer(agent: &Agent, events: impl Stream<Item = Event> + Send + 'static) -> Response {
-    let beat = KeepAlive::new().interval(agent.heartbeat).text("ping");
+pub fn answer(heartbeat: Duration, events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    let beat = KeepAlive::new().interval(heartbeat).text("ping");
     let mut response = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(beat).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));

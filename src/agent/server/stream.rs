@@ -27,7 +27,7 @@ pub async fn exec_stream(State(agent): State<Shared>, Body(request): Body<ExecRe
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(run(group, began, limit, sender));
     let events = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
-    Ok(sse::answer(&agent, events))
+    Ok(sse::answer(agent.heartbeat, events))
 }
 
 async fn run(mut group: Group, began: Instant, limit: Duration, sender: mpsc::Sender<Event>) {

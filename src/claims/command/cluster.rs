@@ -3,9 +3,11 @@
 use crate::api::{Sandbox, SandboxPool};
 use crate::claims::Claims;
 use crate::failure::{Failure, chain};
+use kube::client::{Body, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use std::path::{Path, PathBuf};
+use tower::{Layer, ServiceExt};
 
 /// Which cluster and namespace.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,6 +30,7 @@ pub struct Cluster {
     pub client: Client,
     /// The namespace that was asked for, or the context's.
     pub namespace: String,
+    config: Config,
 }
 
 impl ClusterArgs {
@@ -37,9 +40,8 @@ impl ClusterArgs {
         // Calls that may be repeated are repeated in one place that knows which: `claims::fault`.
         config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config)
-            .map_err(|error| Failure::new(format!("cannot use the kubeconfig: {}", chain(&error))))?;
-        Ok(Cluster { client, namespace })
+        let client = Client::try_from(config.clone()).map_err(|error| unfit(&error))?;
+        Ok(Cluster { client, namespace, config })
     }
 
     async fn config(&self) -> Result<Config, Failure> {
@@ -62,7 +64,40 @@ impl ClusterArgs {
     }
 }
 
+/// Names a token for services of the cluster other than the API server.
+pub const TOKEN_VARIABLE: &str = "SANDBAR_TOKEN";
+
 impl Cluster {
+    /// The token by which the cluster knows this person: out of the variable, or of the kubeconfig, its plugins
+    /// included.
+    pub async fn token(&self) -> Result<String, Failure> {
+        if let Ok(token) = std::env::var(TOKEN_VARIABLE)
+            && !token.is_empty()
+        {
+            return Ok(token);
+        }
+        let layer = self.config.auth_layer().map_err(|error| unfit(&error))?;
+        let header = match layer {
+            // What is laid over a request is looked at instead of sent.
+            Some(layer) => {
+                let looking = tower::service_fn(|request: http::Request<Body>| {
+                    let header = request.headers().get(http::header::AUTHORIZATION).cloned();
+                    std::future::ready(Ok::<_, tower::BoxError>(http::Response::new(header)))
+                });
+                let asked = layer.layer(looking).oneshot(http::Request::new(Body::empty())).await;
+                asked
+                    .map_err(|error| Failure::new(format!("cannot get a token by the kubeconfig: {error}")))?
+                    .into_body()
+            }
+            None => None,
+        };
+        let token = header.as_ref().and_then(|header| header.to_str().ok()?.strip_prefix("Bearer "));
+        token.map(str::to_owned).ok_or_else(|| {
+            Failure::new("the kubeconfig has no token, only a certificate, which nobody but the API server can check")
+                .advice(format!("export {TOKEN_VARIABLE}=$(kubectl create token SERVICE-ACCOUNT)"))
+        })
+    }
+
     /// The claims of the namespace.
     pub fn claims(&self) -> Claims {
         Claims::new(self.client.clone(), &self.namespace)
@@ -77,6 +112,10 @@ impl Cluster {
             (Api::namespaced(client(), &self.namespace), Api::namespaced(client(), &self.namespace))
         }
     }
+}
+
+fn unfit(error: &kube::Error) -> Failure {
+    Failure::new(format!("cannot use the kubeconfig: {}", chain(error)))
 }
 
 fn unreadable(file: Option<&Path>, why: &str) -> Failure {

@@ -1,13 +1,15 @@
 //! The way into a sandbox: the run's member, its address, its token.
 
-use super::cluster::ClusterArgs;
+use super::cluster::{Cluster, ClusterArgs};
 use crate::agent::client::{AgentClient, AgentError};
 use crate::api::{AGENT_TOKEN_KEY, Phase, Sandbox, agent_secret_name};
 use crate::claims::Fault;
 use crate::claims::fault::patiently;
+use crate::console::is_safe;
 use crate::failure::Failure;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
+use reqwest::Url;
 
 /// A client for the agent in the sandbox that this run holds.
 pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failure> {
@@ -17,6 +19,9 @@ pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failu
         return Err(Failure::new(format!("sandbox {} of run {id} is hibernated", member.name_any()))
             .advice(format!("sandbar wake {id} makes it a new instance with its files")));
     }
+    if member.spec.template.as_ref().is_some_and(|template| template.provider.is_worker()) {
+        return by_console(&cluster, &member).await;
+    }
     let url = member.status.as_ref().and_then(|status| status.url.clone()).ok_or_else(|| {
         Failure::new(format!("sandbox {} of run {id} has no address yet", member.name_any()))
             .advice("wait until sandbar ls shows its URL")
@@ -24,6 +29,20 @@ pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failu
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let token = token(&secrets, &member, &cluster.namespace).await?;
     AgentClient::new(&url, Some(&token)).map_err(Failure::from)
+}
+
+/// By way of the operator, as the person whom the cluster knows: no Secret is read.
+async fn by_console(cluster: &Cluster, member: &Sandbox) -> Result<AgentClient, Failure> {
+    let name = member.name_any();
+    let url = member.status.as_ref().and_then(|status| status.url.clone()).ok_or_else(|| {
+        Failure::new(format!("sandbox {name} is in mode Worker, and its console is served nowhere yet"))
+            .advice("wait until sandbar ls shows its URL; if none comes, the operator runs without --console-url")
+    })?;
+    if !Url::parse(&url).is_ok_and(|url| is_safe(&url)) {
+        return Err(Failure::new(format!("{url} is no https address: your token is not sent there"))
+            .advice("the operator's --console-url says what people are told"));
+    }
+    AgentClient::new(&url, Some(&cluster.token().await?)).map_err(Failure::from)
 }
 
 async fn token(secrets: &Api<Secret>, member: &Sandbox, namespace: &str) -> Result<String, Failure> {
@@ -57,7 +76,9 @@ impl From<AgentError> for Failure {
             AgentError::Unreachable { .. } => {
                 failure.advice("sandbar ls shows whether the sandbox still is there; what was asked may have happened")
             }
-            AgentError::Unauthorized { .. } => failure.advice("release the run and claim another sandbox"),
+            AgentError::Unauthorized { .. } => failure.advice(
+                "mode Worker: log in to the cluster again; mode Service: release the run, claim another sandbox",
+            ),
             _ => failure,
         }
     }

@@ -103,7 +103,7 @@ async fn change(
     mode: OperatingMode,
     done: impl Fn(&Sandbox) -> bool + Clone,
 ) -> Result<Option<Sandbox>, Failure> {
-    let Cluster { client, namespace } = args.cluster.connect().await?;
+    let Cluster { client, namespace, .. } = args.cluster.connect().await?;
     let claims = crate::claims::Claims::new(client.clone(), &namespace);
     let member = claims.held(&args.id).await?;
     let (name, uid) = (member.name_any(), member.meta().uid.clone());
