@@ -118,6 +118,8 @@ impl Needs {
         accesses.extend(Access::to(&["create", "patch"], "events.k8s.io", "events", watched));
         accesses.extend(Access::to(&["get", "create", "update"], "coordination.k8s.io", "leases", Some(own)));
         accesses.extend(Access::to(&["get", "create", "update", "patch"], core, "configmaps", Some(own)));
+        accesses.extend(Access::to(&["create"], "authentication.k8s.io", "tokenreviews", None));
+        accesses.extend(Access::to(&["create"], "authorization.k8s.io", "subjectaccessreviews", None));
         let cluster = Access::to(&["get"], core, "namespaces", None);
         accesses.extend(cluster.into_iter().map(|access| Access { name: Some("kube-system"), ..access }));
         Self { kinds: vec![kind("sandboxes"), kind("sandboxpools")], accesses }

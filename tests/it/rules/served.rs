@@ -56,8 +56,14 @@ async fn the_smallest_pool_gets_every_default() {
 #[tokio::test]
 async fn the_other_examples_are_taken_too() {
     let env = World::get().await.test("served-examples").await;
-    let names =
-        ["pool-hit-rate.yaml", "pool-private.yaml", "pool-rolling.yaml", "pool-service-image.yaml", "request.yaml"];
+    let names = [
+        "pool-hit-rate.yaml",
+        "pool-private.yaml",
+        "pool-rolling.yaml",
+        "pool-service-image.yaml",
+        "pool-worker.yaml",
+        "request.yaml",
+    ];
     for name in names {
         store(&env, &env.client, &example(name)).await;
     }
