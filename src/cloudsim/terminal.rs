@@ -15,8 +15,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// How long what runs in the terminal may take to end once it is hung up.
-const HANG_UP: Duration = Duration::from_millis(500);
+/// How long what runs in the terminal may take to end once it is hung up; busy machines are slow to clean up.
+const HANG_UP: Duration = Duration::from_secs(10);
 
 nix::ioctl_write_int_bad!(set_controlling_terminal, nix::libc::TIOCSCTTY);
 nix::ioctl_write_ptr_bad!(set_size, nix::libc::TIOCSWINSZ, Winsize);
