@@ -7,7 +7,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
 
-/// US dollars in steps of 10⁻⁹, from zero to some nine billion; what would
+/// US dollars in steps of 10⁻⁹, from zero to almost a billion; what would
 /// leave that range stays at its end. Written as a decimal: `12`, `0.0179`.
 ///
 /// Fine enough for what one sandbox costs in a second, and sums are exact.
@@ -17,21 +17,29 @@ pub struct Usd(i64);
 
 /// The text is no amount of money.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not an amount in US dollars: write up to ten digits and at most nine decimals, such as 0.5 or 12")]
+#[error("{0:?} is not an amount in US dollars: write up to nine digits and at most nine decimals, such as 0.5 or 12")]
 pub struct UsdError(String);
 
 const NANOS: i64 = 1_000_000_000;
 const DECIMALS: usize = 9;
-const PATTERN: &str = "^(0|[1-9][0-9]{0,9})([.][0-9]{1,9})?$";
+/// So many digits that every amount of this many fits.
+const DIGITS: usize = 9;
+/// The most that so many digits can say: what is computed can be written, too.
+const MOST: i64 = 1_000_000_000 * NANOS - 1;
+const PATTERN: &str = "^(0|[1-9][0-9]{0,8})([.][0-9]{1,9})?$";
 const SECONDS_PER_HOUR: i128 = 3_600;
 
 impl Usd {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
-    /// This many billionths of a dollar; less than none is none.
+    /// This many billionths of a dollar; less than none is none, and more than the most is the most.
     pub const fn nanos(nanos: i64) -> Self {
-        Self(if nanos > 0 { nanos } else { 0 })
+        match nanos {
+            ..=0 => Self(0),
+            MOST.. => Self(MOST),
+            _ => Self(nanos),
+        }
     }
 
     /// Billionths of a dollar.
@@ -67,7 +75,7 @@ impl Usd {
 
     /// So many times as much.
     pub fn times(self, count: usize) -> Self {
-        Self(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
+        Self::nanos(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
     }
 
     /// How often `price` fits into it; without end for what costs nothing.
@@ -87,7 +95,7 @@ impl Add for Usd {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self::nanos(self.0.saturating_add(other.0))
     }
 }
 
@@ -121,7 +129,7 @@ impl FromStr for Usd {
         let digits = |part: &str, most: usize| {
             (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
         };
-        if !digits(whole, 10) || !digits(decimals, DECIMALS) {
+        if !digits(whole, DIGITS) || !digits(decimals, DECIMALS) {
             return Err(error());
         }
         let whole: i64 = whole.parse().map_err(|_| error())?;
@@ -179,7 +187,7 @@ mod tests {
 
     #[test]
     fn reads_and_prints_what_people_write() {
-        for text in ["0", "12", "0.0179", "0.000000001", "9223372036.854775807"] {
+        for text in ["0", "12", "0.0179", "0.000000001", "999999999.999999999"] {
             assert_eq!(usd(text).to_string(), text);
         }
         assert_eq!(usd("1.50").to_string(), "1.5");
@@ -188,7 +196,9 @@ mod tests {
 
     #[test]
     fn refuses_everything_else_and_says_what_would_be_right() {
-        for bad in ["", "-1", "+1", ".5", "1.", "1e3", "0.0000000001", "99999999999", "9999999999", "$1", "1,5"] {
+        for bad in
+            ["", "-1", "+1", ".5", "1.", "1e3", "0.0000000001", "99999999999", "9999999999", "1000000000", "$1", "1,5"]
+        {
             let error = bad.parse::<Usd>().expect_err(bad);
             assert!(error.to_string().contains("such as 0.5"), "{error}");
         }
@@ -206,6 +216,7 @@ mod tests {
     #[test]
     fn nothing_leaves_the_range() {
         let most = Usd::nanos(i64::MAX);
+        assert_eq!(most.to_string().parse(), Ok(most), "what is computed can be stored");
         assert_eq!((most + most, most.times(3), most.over(i64::MAX)), (most, most, most));
         assert_eq!((usd("1") - usd("2"), usd("1").over(-5), Usd::nanos(-1)), (Usd::ZERO, Usd::ZERO, Usd::ZERO));
         assert_eq!((usd("1").buys(usd("0.3")), usd("1").buys(Usd::ZERO)), (3, usize::MAX));

@@ -176,7 +176,7 @@ pub struct SandboxStatus {
     /// Whether the claimer got one that was warm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_kind: Option<StartKind>,
-    /// InstanceReady, AgentReady, Claimed, Ready, ResolvedRefs, FilesRestored, FilesLost, Hibernated.
+    /// InstanceReady, AgentReady, Claimed, Ready, ProviderReachable, ResolvedRefs, FilesRestored, FilesLost, Hibernated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

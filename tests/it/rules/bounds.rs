@@ -115,7 +115,12 @@ pub fn rows() -> Vec<Row> {
         bad(
             "usd pattern",
             pool("usd", &json!({"budget": {"monthlyUsd": "1e3"}})),
-            "SandboxPool.sandbar.dev \"usd\" is invalid: spec.budget.monthlyUsd: Invalid value: \"1e3\": spec.budget.monthlyUsd in body should match '^(0|[1-9][0-9]{0,9})([.][0-9]{1,9})?$'",
+            "SandboxPool.sandbar.dev \"usd\" is invalid: spec.budget.monthlyUsd: Invalid value: \"1e3\": spec.budget.monthlyUsd in body should match '^(0|[1-9][0-9]{0,8})([.][0-9]{1,9})?$'",
+        ),
+        bad(
+            "usd digits",
+            pool("rich", &json!({"budget": {"hourlyUsd": "9999999999"}})),
+            "SandboxPool.sandbar.dev \"rich\" is invalid: spec.budget.hourlyUsd: Invalid value: \"9999999999\": spec.budget.hourlyUsd in body should match '^(0|[1-9][0-9]{0,8})([.][0-9]{1,9})?$'",
         ),
         bad(
             "claim id",
