@@ -6,6 +6,7 @@ mod budget;
 mod cost;
 mod drain;
 mod failures;
+mod lead_time;
 mod level;
 mod refs;
 mod replace;
@@ -106,6 +107,11 @@ fn has_finalizer(observed: &Observed) -> bool {
     observed.pool.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == POOL_FINALIZER)
 }
 
+/// As much of a UID as tells those apart that are counted together.
+fn short(uid: &str) -> String {
+    uid.chars().take(8).collect()
+}
+
 /// A plan while it is being made.
 struct Draft<'facts> {
     facts: &'facts Observed,
@@ -165,7 +171,6 @@ impl<'facts> Draft<'facts> {
     /// Every claim is counted once: its member's UID stands in the status as long as the member does.
     fn count_claims(&mut self) {
         let facts = self.facts;
-        let short = |uid: &str| uid.chars().take(8).collect::<String>();
         self.status.counted_claims.retain(|counted| facts.members.iter().any(|member| short(&member.uid) == *counted));
         let mut fresh = Vec::new();
         for member in facts.members.iter().filter(|member| member.claimed) {

@@ -1,13 +1,11 @@
 //! Which warm members are too old: spread over the last quarter of `maxAge`.
 
 use super::Draft;
+use super::lead_time::lead_time;
 use crate::api::hash_share;
 use crate::controllers::sandbox_pool::facts::Member;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
-
-/// From the request to a ready agent where no member tells it: the median of real creates.
-const LEAD_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 /// When a member is due: 75–100 % of `maxAge`, by its UID, so that those made together do not go together.
 fn due(member: &Member, max_age: SignedDuration) -> Option<Timestamp> {
@@ -31,24 +29,11 @@ pub(super) fn choose(draft: &mut Draft<'_>, desired: i32) -> BTreeSet<String> {
         draft.again_at(*next);
     }
     let window = max_age.as_secs_f64() / 4.0;
-    let parallel = (f64::from(desired) * lead_time(&facts.members).as_secs_f64() / window).ceil().max(1.0);
+    let parallel = (f64::from(desired) * lead_time(&facts.members) / window).ceil().max(1.0);
     let limit = f64::from(facts.pool.spec.limits.max_concurrent_creates);
     dues.into_iter()
         .take_while(|(due, _)| *due <= facts.now)
         .take(parallel.min(limit) as usize)
         .map(|(_, member)| member.uid.clone())
         .collect()
-}
-
-/// How long members took from request to ready, on average.
-fn lead_time(members: &[Member]) -> SignedDuration {
-    let took: Vec<SignedDuration> = members
-        .iter()
-        .filter_map(|member| Some(member.ready_at?.duration_since(member.requested_at?)))
-        .filter(|took| took.is_positive())
-        .collect();
-    match i32::try_from(took.len()) {
-        Ok(count) if count > 0 => took.into_iter().sum::<SignedDuration>() / count,
-        _ => LEAD_TIME,
-    }
 }

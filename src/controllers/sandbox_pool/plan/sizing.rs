@@ -1,6 +1,7 @@
 //! Takes claims into the pool's record of demand, and the warm level from it.
 
-use super::Draft;
+use super::lead_time::lead_time;
+use super::{Draft, short};
 use crate::api::conditions::whole_second;
 use crate::api::{Demand, SizingStatus, StartKind};
 use crate::controllers::sandbox_pool::facts::Member;
@@ -11,8 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
 
-/// From a member's creation until it is ready where none tells it: the median of real creates.
-const LEAD_TIME: f64 = 60.0;
 /// A request that got a warm sandbox later than this had to wait for it.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
 /// Uncounted requests beyond this many are left out: the record is bounded.
@@ -34,7 +33,6 @@ pub(super) fn record(draft: &mut Draft<'_>, fresh: &[&Member]) {
             demand.count_lead_time(ready.duration_since(created));
         }
     }
-    let short = |uid: &str| uid.chars().take(8).collect::<String>();
     demand.lost.retain(|counted| facts.lost.iter().any(|request| short(&request.uid) == *counted));
     for request in &facts.lost {
         let uid = short(&request.uid);
@@ -109,16 +107,6 @@ fn look_again(draft: &mut Draft<'_>, level: i32, since: Timestamp, asked: Asked,
     } else {
         draft.again(Duration::from_secs(INTERVAL.unsigned_abs()));
     }
-}
-
-/// How long the members that are there took to be ready, on average.
-fn lead_time(members: &[Member]) -> f64 {
-    let took: Vec<f64> = members
-        .iter()
-        .filter_map(|member| Some(member.ready_at?.duration_since(member.created?).as_secs_f64()))
-        .filter(|seconds| *seconds > 0.0)
-        .collect();
-    if took.is_empty() { LEAD_TIME } else { took.iter().sum::<f64>() / took.len() as f64 }
 }
 
 fn explain(level: i32, measured: Option<&Measured>, asked: Option<Asked>, terms: &Terms) -> String {
