@@ -81,8 +81,8 @@ pub struct AccountFact {
     pub account: String,
     /// Its bounds.
     pub limits: AccountLimits,
-    /// There is a bound on the cost, and some size has no price.
-    pub unpriced: bool,
+    /// What a sandbox without a known price counts as per hour, and the pools that have such ones.
+    pub guessed: (Usd, Vec<String>),
     /// Members that belong to none of its pools, and what they cost per hour.
     pub strangers: (usize, Usd),
     /// Its pools, this one included.

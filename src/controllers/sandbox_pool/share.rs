@@ -20,6 +20,8 @@ pub struct Claimant {
     pub most: usize,
     /// Price of one of its sandboxes per hour; only asked for where the account has a budget.
     pub price: Usd,
+    /// Nobody knows what one more would cost, and the account has a budget: it keeps what it has and gets nothing.
+    pub unpriced: bool,
 }
 
 /// What one pool may do.
@@ -35,12 +37,27 @@ pub struct Grant {
 
 impl Claimant {
     fn urgent(&self) -> usize {
-        (self.busy + self.waiting).min(self.most.max(self.busy))
+        (self.busy + self.waiting).min(self.bound())
     }
 
     /// Members that it would have, were it alone.
     pub fn demand(&self) -> usize {
-        (self.busy + self.waiting + self.level).min(self.most.max(self.busy))
+        (self.busy + self.waiting + self.level).min(self.bound())
+    }
+
+    fn bound(&self) -> usize {
+        let most = if self.unpriced { self.most.min(self.has) } else { self.most };
+        most.max(self.busy)
+    }
+
+    /// The same where its size has no price: what it has costs what is `known` of it, and `guess` for each of the rest.
+    #[must_use]
+    pub fn without_price(self, known: &[Usd], guess: Usd) -> Self {
+        let cost = known.iter().copied().sum::<Usd>() + guess.times(self.has.saturating_sub(known.len()));
+        // Each counts as the mean, rounded up.
+        let count = i64::try_from(self.has.max(1)).unwrap_or(i64::MAX);
+        let mean = Usd::nanos(cost.as_nanos() / count) + Usd::nanos((cost.as_nanos() % count).min(1));
+        Self { price: mean, unpriced: true, ..self }
     }
 }
 

@@ -107,19 +107,29 @@ pub(super) fn observe(
 ) -> AccountFact {
     let pools = pools_of(context, pool, connection);
     let price = |pool: &SandboxPool| size(pool).and_then(|size| prices.get(&size).copied());
-    let unpriced = limits.hourly_usd.is_some() && pools.values().any(|pool| price(pool).is_none());
-    let claimants =
-        pools.iter().map(|(key, pool)| claimant(context, key, pool, price(pool).unwrap_or_default())).collect();
+    let budgeted = limits.hourly_usd.is_some();
+    // The provider tells no price of a size that it withdrew: it counts as the dearest in use.
+    let guess = prices.values().copied().max().unwrap_or_default();
+    let (mut claimants, mut guessed) = (Vec::new(), Vec::new());
+    for (key, pool) in &pools {
+        let (claimant, known) = claimant(context, key, pool, price(pool).unwrap_or_default());
+        let priced = !budgeted || price(pool).is_some();
+        if !priced && known.len() < claimant.has {
+            guessed.push(format!("{}/{}", key.0, key.1));
+        }
+        claimants.push(if priced { claimant } else { claimant.without_price(&known, guess) });
+    }
     AccountFact {
         account: connection.account.0.clone(),
         limits,
-        unpriced,
+        guessed: (guess, guessed),
         strangers: strangers(context, connection, &pools),
         pools: claimants,
     }
 }
 
-fn claimant(context: &Context, key: &Place, pool: &SandboxPool, price: Usd) -> Claimant {
+/// What a pool has and wants, and what those of its members cost that tell it.
+fn claimant(context: &Context, key: &Place, pool: &SandboxPool, price: Usd) -> (Claimant, Vec<Usd>) {
     let (namespace, name) = key;
     let all = context.index.sandboxes(&context.sandboxes, namespace, name);
     let bound: HashSet<&str> = readable(&all).filter_map(super::observe::binding).collect();
@@ -133,7 +143,12 @@ fn claimant(context: &Context, key: &Place, pool: &SandboxPool, price: Usd) -> C
     let status = pool.status.clone().unwrap_or_default();
     let level = if status.observed_generation.is_some() { status.desired_warm } else { pool.spec.warm.target };
     let waiting = if pool.spec.on_empty == OnEmpty::Create { queue(readable(&all)).len() } else { 0 };
-    Claimant {
+    let cost = |member: &Member| match member.cost.ended_at {
+        Some(_) => Some(Usd::ZERO),
+        None => member.cost.usd_per_hour,
+    };
+    let known = members.iter().filter_map(cost).collect();
+    let claimant = Claimant {
         key: key.clone(),
         has,
         busy: has - free,
@@ -186,5 +201,7 @@ fn may_be_in(guarded: &Guarded, connection: &Connection) -> bool {
             let namespace = secret.namespace.clone().or_else(|| sandbox.namespace()).unwrap_or_default();
             (namespace, secret.name.clone()) == (connection.secret_namespace.clone(), connection.secret_name.clone())
         }),
-    }
+        unpriced: false,
+    };
+    (claimant, known)
 }

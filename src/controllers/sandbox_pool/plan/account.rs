@@ -20,26 +20,24 @@ pub(super) fn room(draft: &mut Draft<'_>, desired: i32) -> Room {
     let Some(fact) = &facts.account else { return Room::unbounded() };
     if let Some(problem) = &fact.limits.problem {
         draft.again(RECHECK);
-        return Room { create: 0, surplus: 0, bound: (Reason::AccountCap, problem.clone()) };
-    }
-    if fact.unpriced {
-        draft.again(RECHECK);
-        let message = format!(
-            "the provider does not say what the sizes of this account's pools cost, and {ACCOUNT_HOURLY_ANNOTATION} \
-             bounds it: nothing is made until it does"
-        );
-        return Room { create: 0, surplus: 0, bound: (Reason::PriceUnknown, message) };
+        return Room { create: 0, bound: (Reason::AccountCap, problem.clone()), ..Room::unbounded() };
     }
     let (pools, own) = claimants(draft, fact, desired);
     let grants = shares(&fact.limits, fact.strangers, &pools);
-    let Some(grant) = own.and_then(|own| grants.get(own)).copied() else { return Room::unbounded() };
-    let wanted = own.map(|own| pools[own].demand()).unwrap_or_default();
-    let has = own.map(|own| pools[own].has).unwrap_or_default();
-    if has + grant.create < wanted {
-        draft.again(LOOK_AGAIN);
-        wake(draft, &pools, &grants);
-    }
-    Room { create: grant.create, surplus: grant.give_back, bound: (Reason::AccountCap, told(fact, &pools, grant)) }
+    let Some((own, grant)) = own.and_then(|own| Some((&pools[own], *grants.get(own)?))) else {
+        return Room::unbounded();
+    };
+    let bound = if own.unpriced {
+        draft.again(RECHECK);
+        (Reason::PriceUnknown, no_price())
+    } else {
+        if own.has + grant.create < own.demand() {
+            draft.again(LOOK_AGAIN);
+            wake(draft, &pools, &grants);
+        }
+        (Reason::AccountCap, told(fact, &pools, grant))
+    };
+    Room { create: grant.create, surplus: grant.give_back, owed: grant.give_back, bound }
 }
 
 /// The account's pools, this one as it is seen now.
@@ -66,13 +64,30 @@ fn wake(draft: &mut Draft<'_>, pools: &[Claimant], grants: &[Grant]) {
     }
 }
 
+fn no_price() -> String {
+    format!(
+        "the provider does not say what this pool's size costs, and {ACCOUNT_HOURLY_ANNOTATION} on the credentials Secret \
+         bounds the account: nothing is made until it does; take a size from its list, or remove the annotation"
+    )
+}
+
+/// Without any figure that changes with every sandbox of any pool: all that are short would write (S10).
 fn told(fact: &AccountFact, pools: &[Claimant], grant: Grant) -> String {
-    let count = pools.iter().map(|pool| pool.has).sum::<usize>() + fact.strangers.0;
     let most = fact.limits.max_sandboxes.map(|most| format!("{ACCOUNT_MAX_ANNOTATION} is {most}"));
     let usd = fact.limits.hourly_usd.map(|usd| format!("{ACCOUNT_HOURLY_ANNOTATION} is {usd}"));
     let limits: Vec<String> = most.into_iter().chain(usd).collect();
+    let guessed = match &fact.guessed {
+        (usd, pools) if !pools.is_empty() => {
+            format!(
+                "; sandboxes of {} have no known price and count as {} USD per hour each",
+                pools.join(", "),
+                usd.rough()
+            )
+        }
+        _ => String::new(),
+    };
     format!(
-        "account {} has {count} sandboxes in {} pools and this pool's fair share is {}: {} on the credentials Secret; \
+        "account {} is used up by its {} pools and this pool's fair share of it is {}: {} on the credentials Secret{guessed}; \
          raise it, lower the warm levels, or wait for claims to end",
         fact.account,
         pools.len(),

@@ -21,6 +21,8 @@ pub(super) struct Room {
     pub(super) create: usize,
     /// So many unclaimed ones must go.
     pub(super) surplus: usize,
+    /// So many of them are other pools' by right: no cool-down of this pool keeps them.
+    pub(super) owed: usize,
     /// What bounds it, in figures, with the way out.
     pub(super) bound: (Reason, String),
 }
@@ -28,7 +30,7 @@ pub(super) struct Room {
 impl Room {
     /// There is no budget.
     pub(super) fn unbounded() -> Self {
-        Self { create: usize::MAX, surplus: 0, bound: (Reason::AsExpected, String::new()) }
+        Self { create: usize::MAX, surplus: 0, owed: 0, bound: (Reason::AsExpected, String::new()) }
     }
 }
 
@@ -39,7 +41,7 @@ pub(super) fn room(draft: &mut Draft<'_>) -> Room {
     let Some(price) = facts.usd_per_hour else {
         let message = "the provider does not say what this size costs, and there is a budget: nothing is made until it \
                        does; take a size from its list, or remove spec.budget";
-        return Room { create: 0, surplus: 0, bound: (Reason::PriceUnknown, message.to_owned()) };
+        return Room { create: 0, surplus: 0, owed: 0, bound: (Reason::PriceUnknown, message.to_owned()) };
     };
     let mut room = Room::unbounded();
     if let Some(most) = budget.hourly_usd {
@@ -57,7 +59,7 @@ pub(super) fn tighter(one: Room, other: Room) -> Room {
     let surplus = one.surplus.max(other.surplus);
     let bound =
         if (other.create, other.surplus == 0) < (one.create, one.surplus == 0) { other.bound } else { one.bound };
-    Room { create: one.create.min(other.create), surplus, bound }
+    Room { create: one.create.min(other.create), surplus, owed: one.owed.max(other.owed), bound }
 }
 
 /// What a member costs per hour: its own price where it has one.
@@ -88,6 +90,7 @@ fn hourly(facts: &Observed, price: Usd, most: Usd) -> Room {
     Room {
         create: (most - rate).buys(price),
         surplus: removable(rate - most, price),
+        owed: 0,
         bound: (Reason::HourlyBudget, message),
     }
 }
@@ -112,7 +115,7 @@ fn monthly(draft: &Draft<'_>, price: Usd, most: Usd) -> Room {
         facts.pool.spec.claims.max_ttl
     );
     let surplus = removable(bound - most, one);
-    Room { create: (most - (bound + margin)).buys(one), surplus, bound: (Reason::MonthlyBudget, message) }
+    Room { create: (most - (bound + margin)).buys(one), surplus, owed: 0, bound: (Reason::MonthlyBudget, message) }
 }
 
 /// What the month cost so far.

@@ -4,7 +4,7 @@ use super::failures::{Breaker, breaker, is_account_full};
 use super::replace::Leaving;
 use super::{Draft, Effect, account, budget, refs, replace, rollout, sizing};
 use crate::api::conditions::{Reason, Type};
-use crate::api::{Activation, OnEmpty, RolloutStrategy};
+use crate::api::{Activation, OnEmpty, RolloutStrategy, Span};
 use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::Member;
 use std::collections::BTreeSet;
@@ -134,7 +134,11 @@ fn drain_above_limit(draft: &mut Draft<'_>) {
     }
 }
 
+/// Between two members that go because another pool has a right to them: the views of both pools follow.
+const GIVE_BACK_PAUSE: Span = Span::seconds(1);
+
 /// Removes surplus members one by one, not soon after a claim; all at once where there is no demand.
+/// What another pool has a right to goes however busy this one is: else its requests would starve.
 fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
     let facts = draft.facts;
     let warm = &facts.pool.spec.warm;
@@ -148,17 +152,19 @@ fn scale_down(draft: &mut Draft<'_>, supply: &[&Member], wanted: usize) {
     surplus.sort_by_key(|member| (member.is_warm(), member.updated, member.ready_at.or(member.created)));
     let idle = warm.activation == Activation::OnFirstClaim && draft.status.desired_warm == 0 && facts.queue.is_empty();
     if !idle {
-        let after = |time: Option<jiff::Timestamp>, pause: crate::api::Span| {
-            time.and_then(|time| time.checked_add(pause.signed()).ok())
-        };
+        let after =
+            |time: Option<jiff::Timestamp>, pause: Span| time.and_then(|time| time.checked_add(pause.signed()).ok());
         let last_removal = draft.status.last_scale_down_time.as_ref().map(|time| time.0);
         let last_claim = draft.status.last_claim_time.as_ref().map(|time| time.0);
-        let not_before = after(last_removal, warm.scale_down_delay).max(after(last_claim, warm.cooldown_after_claim));
+        let owed = draft.room.owed > 0;
+        let pause = if owed { GIVE_BACK_PAUSE.min(warm.scale_down_delay) } else { warm.scale_down_delay };
+        let cooled = after(last_claim, warm.cooldown_after_claim).filter(|_| !owed);
+        let not_before = after(last_removal, pause).max(cooled);
         if let Some(until) = not_before.filter(|until| facts.now < *until) {
             draft.again_at(until);
             return;
         }
-        draft.again(warm.scale_down_delay.duration());
+        draft.again(pause.duration());
         count = 1;
     }
     let now = crate::api::conditions::whole_second(facts.now);

@@ -1,7 +1,7 @@
 //! What the pools of an account promise each other.
 
-use super::fixture::{created, limits, observed, pool as spec, target};
-use crate::api::Usd;
+use super::fixture::{at, created, deleted, limits, member, observed, pool as spec, target, with_status};
+use crate::api::{SandboxPoolStatus, Usd};
 use crate::controllers::sandbox_pool::facts::AccountFact;
 use crate::controllers::sandbox_pool::plan::{Effect, plan};
 use crate::controllers::sandbox_pool::share::{Claimant, Grant, shares};
@@ -10,7 +10,16 @@ use proptest::prelude::*;
 
 fn pool(name: &str, busy: usize, free: usize, waiting: usize, level: usize) -> Claimant {
     let key = ("ns".to_owned(), name.to_owned());
-    Claimant { key, has: busy + free, busy, waiting, level, most: 1000, price: Usd::nanos(1_000_000_000) }
+    Claimant {
+        key,
+        has: busy + free,
+        busy,
+        waiting,
+        level,
+        most: 1000,
+        price: Usd::nanos(1_000_000_000),
+        unpriced: false,
+    }
 }
 
 fn capped(cap: usize) -> AccountLimits {
@@ -63,7 +72,7 @@ fn a_pool_makes_its_share_and_wakes_who_has_more() {
     let account = AccountFact {
         account: "team-1".into(),
         limits: capped(5),
-        unpriced: false,
+        guessed: (Usd::ZERO, vec![]),
         strangers: (0, Usd::ZERO),
         pools: vec![own, pool("zebra", 1, 3, 0, 4)],
     };
@@ -75,6 +84,84 @@ fn a_pool_makes_its_share_and_wakes_who_has_more() {
     let problem = Some("annotation is \"a few\"".to_owned());
     observed.account = Some(AccountFact { limits: AccountLimits { problem, ..capped(5) }, ..account });
     assert!(created(&plan_of(observed)).is_empty(), "what was meant as a bound is one");
+}
+
+fn usd(text: &str) -> Usd {
+    text.parse().expect("USD")
+}
+
+/// An account of nine, or of seven dollars per hour, with the pool `python` in it and others.
+fn account(limits: AccountLimits, own: Claimant, others: Vec<Claimant>) -> AccountFact {
+    let own = Claimant { key: ("ns".to_owned(), "python".to_owned()), ..own };
+    AccountFact {
+        account: "team-1".into(),
+        limits,
+        guessed: (Usd::ZERO, vec![]),
+        strangers: (0, Usd::ZERO),
+        pools: std::iter::once(own).chain(others).collect(),
+    }
+}
+
+fn hourly(text: &str) -> AccountLimits {
+    AccountLimits { hourly_usd: text.parse().ok(), ..AccountLimits::default() }
+}
+
+#[test]
+fn a_pool_without_a_price_stops_nobody_else_s5() {
+    // Five sandboxes: two tell what they cost, three count as the dearest.
+    let odd = pool("odd", 1, 4, 3, 9).without_price(&[usd("0.5"), usd("0.5")], usd("1"));
+    assert_eq!(odd.price.times(5), usd("4"));
+    let grants = shares(&hourly("7"), (0, Usd::ZERO), &[pool("good", 0, 0, 0, 9), odd.clone()]);
+    assert_eq!(create(&grants), [3, 0], "seven less the four that are spent");
+    // What has no price and no sandbox costs nothing.
+    let empty = pool("empty", 0, 0, 2, 9).without_price(&[], usd("1"));
+    let grants = shares(&hourly("7"), (0, Usd::ZERO), &[pool("good", 0, 0, 0, 9), empty]);
+    assert_eq!(create(&grants), [7, 0]);
+    let mut observed = observed(spec(target(3), limits(9, 9)), vec![], 100);
+    observed.account = Some(account(hourly("7"), pool("", 0, 0, 0, 0), vec![odd.clone()]));
+    assert_eq!(created(&plan(&observed)).len(), 3, "the others go on");
+    observed.account = Some(account(hourly("7"), odd, vec![]));
+    let planned = plan(&observed);
+    assert!(created(&planned).is_empty(), "the one without a price gets nothing");
+    let said = format!("{:?}", planned.status.expect("a status").conditions);
+    assert!(said.contains("PriceUnknown") && said.contains("this pool's size"), "{said}");
+}
+
+#[test]
+fn a_busy_pool_gives_back_what_others_have_a_right_to_one_by_one() {
+    let members: Vec<_> = (0..6).map(|slot| member(slot, crate::api::Phase::Warm)).collect();
+    let mut facts = observed(spec(target(3), limits(9, 9)), members, 1_000);
+    let claimed = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(999));
+    facts = with_status(&facts, SandboxPoolStatus { last_claim_time: Some(claimed), ..SandboxPoolStatus::default() });
+    facts.account = Some(account(capped(6), pool("", 0, 6, 0, 6), vec![pool("poor", 0, 0, 3, 0)]));
+    let planned = plan(&facts);
+    assert_eq!(deleted(&planned).len(), 1, "however short ago its last claim was");
+    assert!(planned.again.expect("soon") <= std::time::Duration::from_secs(1));
+    facts = with_status(&facts, planned.status.expect("a status"));
+    assert!(deleted(&plan(&facts)).is_empty(), "not two in one second");
+    facts.now = at(1_001);
+    assert_eq!(deleted(&plan(&facts)).len(), 1);
+    // Nobody waits: it keeps its pace.
+    facts.account = Some(account(capped(6), pool("", 0, 6, 0, 6), vec![]));
+    assert!(deleted(&plan(&facts)).is_empty());
+}
+
+#[test]
+fn what_a_short_pool_says_does_not_change_with_every_sandbox_of_another_s10() {
+    let said = |free: usize| {
+        let members: Vec<_> = (0..2).map(|slot| member(slot, crate::api::Phase::Warm)).collect();
+        let mut facts = observed(spec(target(9), limits(9, 9)), members, 100);
+        let other = pool("zebra", 4 - free, free, 0, 4);
+        facts.account = Some(account(capped(6), pool("", 0, 2, 0, 9), vec![other]));
+        plan(&facts).status.expect("a status").conditions.into_iter().map(|said| said.message).collect::<String>()
+    };
+    assert!(said(0).contains("fair share"), "{}", said(0));
+    let strangers = |count: usize| {
+        let mut facts = observed(spec(target(9), limits(9, 9)), vec![], 100);
+        facts.account = Some(account(capped(1), pool("", 0, 0, 0, 9), vec![pool("zebra", count, 0, 0, 0)]));
+        plan(&facts).status.expect("a status").conditions.into_iter().map(|said| said.message).collect::<String>()
+    };
+    assert_eq!(strangers(1), strangers(2));
 }
 
 fn claimant() -> impl Strategy<Value = Claimant> {
