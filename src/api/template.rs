@@ -70,6 +70,13 @@ pub struct CredentialsRef {
     pub key: String,
 }
 
+impl CredentialsRef {
+    /// Namespace and name of the Secret, as something in `namespace` refers to it.
+    pub fn place(&self, namespace: &str) -> (String, String) {
+        (self.namespace.clone().unwrap_or_else(|| namespace.to_owned()), self.name.clone())
+    }
+}
+
 /// Registry that an image is pulled from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RegistryType {

@@ -95,8 +95,7 @@ fn enter(context: &Context, sandbox: &Sandbox) -> Result<Option<Place>, LaneFull
     let namespace = sandbox.namespace().unwrap_or_default();
     let secret = sandbox.spec.template.as_ref().and_then(|template| template.provider.credentials_ref());
     let Some(secret) = secret else { return Ok(None) };
-    let lane = (secret.namespace.clone().unwrap_or_else(|| namespace.clone()), secret.name.clone());
-    context.sandbox_lanes.enter(&lane, &(namespace, sandbox.name_any())).map(Some).ok_or(LaneFull)
+    context.sandbox_lanes.enter(&secret.place(&namespace), &(namespace, sandbox.name_any())).map(Some).ok_or(LaneFull)
 }
 
 /// Every worker that the account may have is busy.

@@ -103,10 +103,8 @@ pub async fn look(guarded: Arc<GuardedPool>, context: Arc<Context>) -> Duration 
 /// The Secret whose account a pass may have to ask.
 fn lane(pool: &SandboxPool) -> (String, String) {
     let namespace = pool.namespace().unwrap_or_default();
-    match pool.spec.provider.credentials_ref() {
-        Some(secret) => (secret.namespace.clone().unwrap_or(namespace), secret.name.clone()),
-        None => (namespace, String::new()),
-    }
+    let secret = pool.spec.provider.credentials_ref().map(|secret| secret.place(&namespace));
+    secret.unwrap_or_else(|| (namespace, String::new()))
 }
 
 /// Shows the pool in the metrics.

@@ -76,9 +76,8 @@ fn size(pool: &SandboxPool) -> Option<String> {
     pool.spec.provider.digital_ocean.as_ref().map(|provider| provider.size.clone())
 }
 
-fn place(pool: &SandboxPool) -> Option<Place> {
-    let secret = pool.spec.provider.credentials_ref()?;
-    Some((secret.namespace.clone().or_else(|| pool.namespace())?, secret.name.clone()))
+pub(super) fn place(pool: &SandboxPool) -> Option<Place> {
+    Some(pool.spec.provider.credentials_ref()?.place(&pool.namespace()?))
 }
 
 /// The pool itself, and every other one whose instances are in the account or would be.
@@ -198,8 +197,8 @@ fn may_be_in(guarded: &Guarded, connection: &Connection) -> bool {
     match sandbox.instance() {
         Some(instance) => instance.account == connection.account.0,
         None => template.provider.credentials_ref().is_some_and(|secret| {
-            let namespace = secret.namespace.clone().or_else(|| sandbox.namespace()).unwrap_or_default();
-            (namespace, secret.name.clone()) == (connection.secret_namespace.clone(), connection.secret_name.clone())
+            secret.place(&sandbox.namespace().unwrap_or_default())
+                == (connection.secret_namespace.clone(), connection.secret_name.clone())
         }),
         unpriced: false,
     };
