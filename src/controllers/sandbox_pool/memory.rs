@@ -16,6 +16,7 @@ const BLOCKED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct Entry {
+    key: Option<(String, String)>,
     unseen: BTreeMap<i32, (String, Instant)>,
     blocked: BTreeMap<i32, Instant>,
     empty_since: Option<Instant>,
@@ -31,11 +32,20 @@ struct SecretsLook {
     found: Result<(), Unresolved>,
 }
 
+/// What is known of the in-use finalizer of a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// It is on it.
+    Held,
+    /// It may be on it.
+    Perhaps,
+}
+
 /// The memory of the process.
 #[derive(Debug, Default)]
 pub struct PoolMemory {
     entries: Mutex<HashMap<String, Entry>>,
-    held_secrets: Mutex<BTreeSet<(String, String)>>,
+    secrets: Mutex<BTreeMap<(String, String), Hold>>,
     ended: Mutex<HashSet<String>>,
 }
 
@@ -101,25 +111,40 @@ impl PoolMemory {
     }
 
     /// The in-use finalizer is on this Secret.
-    pub fn secret_held(&self, namespace: &str, name: &str, held: bool) {
-        let mut secrets = self.held_secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (namespace.to_owned(), name.to_owned());
-        if held {
-            secrets.insert(key)
-        } else {
-            secrets.remove(&key)
-        };
+    pub fn secret_held(&self, secret: (String, String)) {
+        self.holds().insert(secret, Hold::Held);
+    }
+
+    /// The Secret is named by something: another process may have put the in-use finalizer on it.
+    pub fn secret_named(&self, secret: (String, String)) {
+        self.holds().entry(secret).or_insert(Hold::Perhaps);
+    }
+
+    /// The in-use finalizer is about to be taken off this Secret: who needs it puts it on again.
+    pub fn secret_releasing(&self, secret: &(String, String)) {
+        self.holds().insert(secret.clone(), Hold::Perhaps);
+    }
+
+    /// The in-use finalizer was taken off this Secret, if nobody put it on again in between.
+    pub fn secret_released(&self, secret: &(String, String)) {
+        let mut holds = self.holds();
+        if holds.get(secret) == Some(&Hold::Perhaps) {
+            holds.remove(secret);
+        }
     }
 
     /// Whether this process saw the in-use finalizer on this Secret.
-    pub fn is_secret_held(&self, namespace: &str, name: &str) -> bool {
-        let secrets = self.held_secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.contains(&(namespace.to_owned(), name.to_owned()))
+    pub fn is_secret_held(&self, secret: &(String, String)) -> bool {
+        self.holds().get(secret) == Some(&Hold::Held)
     }
 
-    /// Secrets that this process saw the in-use finalizer on.
-    pub fn held_secrets(&self) -> Vec<(String, String)> {
-        self.held_secrets.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// Secrets that the in-use finalizer is on or may be on.
+    pub fn secrets(&self) -> Vec<(String, String)> {
+        self.holds().keys().cloned().collect()
+    }
+
+    fn holds(&self) -> MutexGuard<'_, BTreeMap<(String, String), Hold>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pool was proved empty and is let go: it needs its Secret no more.
@@ -130,6 +155,18 @@ impl PoolMemory {
     /// Whether the pool was proved empty and is let go.
     pub fn has_ended(&self, pool: &str) -> bool {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains(pool)
+    }
+
+    /// The pool is shown in the metrics under this namespace and name.
+    pub fn shown(&self, pool: &str, key: (String, String)) {
+        self.with(pool, |entry| entry.key = Some(key));
+    }
+
+    /// Pools that were shown and are not among those that exist: UID, namespace and name.
+    pub fn gone(&self, exist: &HashSet<String>) -> Vec<(String, (String, String))> {
+        let entries = self.lock();
+        let gone = entries.iter().filter(|(uid, _)| !exist.contains(*uid));
+        gone.filter_map(|(uid, entry)| Some((uid.clone(), entry.key.clone()?))).collect()
     }
 
     /// Forgets a pool that no longer exists.
@@ -144,5 +181,45 @@ impl PoolMemory {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> (String, String) {
+        ("ns".to_owned(), name.to_owned())
+    }
+
+    #[test]
+    fn a_secret_is_remembered_until_its_finalizer_was_taken_off() {
+        let memory = PoolMemory::default();
+        memory.secret_named(key("old"));
+        assert!(!memory.is_secret_held(&key("old")), "who makes a member puts it on first");
+        assert_eq!(memory.secrets(), [key("old")], "another process may have put it on");
+        memory.secret_held(key("old"));
+        memory.secret_named(key("old"));
+        assert!(memory.is_secret_held(&key("old")));
+        memory.secret_releasing(&key("old"));
+        assert!(!memory.is_secret_held(&key("old")));
+        assert_eq!(memory.secrets(), [key("old")], "the write may fail");
+        memory.secret_held(key("old"));
+        memory.secret_released(&key("old"));
+        assert!(memory.is_secret_held(&key("old")), "it was put on again in between");
+        memory.secret_releasing(&key("old"));
+        memory.secret_released(&key("old"));
+        assert!(memory.secrets().is_empty());
+    }
+
+    #[test]
+    fn a_pool_that_went_unseen_is_named_until_it_is_forgotten() {
+        let memory = PoolMemory::default();
+        memory.shown("uid-a", key("a"));
+        memory.shown("uid-b", key("b"));
+        let exist = HashSet::from(["uid-b".to_owned()]);
+        assert_eq!(memory.gone(&exist), [("uid-a".to_owned(), key("a"))]);
+        memory.forget("uid-a");
+        assert!(memory.gone(&exist).is_empty());
     }
 }

@@ -119,6 +119,7 @@ fn show(context: &Context, pool: &SandboxPool, status: &SandboxPoolStatus) {
         total: count(status.total),
         desired_warm: count(status.desired_warm),
     };
+    context.pool_memory.shown(&pool.uid().unwrap_or_default(), (namespace.clone(), name.clone()));
     context.metrics.pool(&namespace, &name, counts);
     let cost = status.cost.clone().unwrap_or_default();
     context.metrics.pool_cost(&namespace, &name, cost.usd_per_hour.as_f64());

@@ -43,9 +43,7 @@ pub async fn observe(context: &Context, pool: &Arc<SandboxPool>) -> (Observed, O
     let hidden = unseen + unreadable.len();
     let empty = members.is_empty() && hidden == 0;
     let proved_empty = proved_empty(context, &uid, empty, pool, connection.as_ref());
-    let secret_held = pool.spec.provider.credentials_ref().is_some_and(|secret| {
-        context.pool_memory.is_secret_held(secret.namespace.as_deref().unwrap_or(&namespace), &secret.name)
-    });
+    let secret_held = siblings::place(pool).is_some_and(|secret| context.pool_memory.is_secret_held(&secret));
     let account = connection
         .as_ref()
         .zip(turn.as_ref())

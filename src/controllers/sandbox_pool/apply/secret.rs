@@ -1,22 +1,16 @@
 //! The credentials Secret is kept while an instance may need it: without it nothing could be deleted.
 
-use crate::api::{CredentialsRef, IN_USE_FINALIZER, SandboxPool};
+use crate::api::{IN_USE_FINALIZER, Sandbox, SandboxPool};
 use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
+use crate::controllers::index::readable;
+use crate::controllers::sandbox_pool::siblings::place as of;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
 type Place = (String, String);
-
-fn place(secret: &CredentialsRef, namespace: &str) -> Place {
-    (secret.namespace.clone().unwrap_or_else(|| namespace.to_owned()), secret.name.clone())
-}
-
-fn of(pool: &SandboxPool) -> Option<Place> {
-    Some(place(pool.spec.provider.credentials_ref()?, &pool.namespace()?))
-}
 
 /// Puts the in-use finalizer on the pool's Secret.
 pub(super) async fn hold(context: &Context, pool: &SandboxPool) -> Result<(), ApplyError> {
@@ -28,7 +22,7 @@ pub(super) async fn hold(context: &Context, pool: &SandboxPool) -> Result<(), Ap
         finalizers.push(IN_USE_FINALIZER.to_owned());
         patch(&api, &secret, finalizers).await?;
     }
-    context.pool_memory.secret_held(&namespace, &name, true);
+    context.pool_memory.secret_held((namespace, name));
     Ok(())
 }
 
@@ -42,32 +36,53 @@ pub(super) async fn release(context: &Context, pool: &SandboxPool) -> Result<(),
     }
 }
 
-/// Takes the finalizer off every Secret that this process held and nothing needs any more: a pool
-/// may have moved to another one.
+/// Takes the finalizer off every Secret that something named while this process ran and nothing
+/// needs any more: a pool may have moved to another one, also before this process began.
 ///
 /// # Errors
-/// The first write that failed; the rest is tried again later.
+/// The first write that failed; all of them are tried again later.
 pub async fn release_all_unused(context: &Context) -> Result<(), ApplyError> {
-    for place in context.pool_memory.held_secrets() {
-        release_unused(context, &place).await?;
+    note_named(context);
+    let mut result = Ok(());
+    for place in context.pool_memory.secrets() {
+        let released = release_unused(context, &place).await;
+        result = result.and(released);
     }
-    Ok(())
+    result
+}
+
+/// What pools and members name may have the finalizer, whoever put it on.
+fn note_named(context: &Context) {
+    let pools = context.pools.state();
+    let by_pools = pools.iter().filter_map(|guarded| of(guarded.0.as_ref().ok()?));
+    let sandboxes = context.sandboxes.state();
+    for place in by_pools.chain(readable(&sandboxes).filter_map(named_by)) {
+        context.pool_memory.secret_named(place);
+    }
+}
+
+fn named_by(sandbox: &Sandbox) -> Option<Place> {
+    let reference = sandbox.spec.template.as_ref()?.provider.credentials_ref()?;
+    Some(reference.place(&sandbox.namespace().unwrap_or_default()))
 }
 
 async fn release_unused(context: &Context, place: &Place) -> Result<(), ApplyError> {
     if is_used(context, place) {
         return Ok(());
     }
+    context.pool_memory.secret_releasing(place);
     let (namespace, name) = place;
-    context.pool_memory.secret_held(namespace, name, false);
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let Some(secret) = api.get_opt(name).await.map_err(ApplyError::api("the credentials Secret"))? else {
-        return Ok(());
-    };
-    let mut finalizers = secret.finalizers().to_vec();
-    let before = finalizers.len();
-    finalizers.retain(|finalizer| finalizer != IN_USE_FINALIZER);
-    if finalizers.len() < before { patch(&api, &secret, finalizers).await } else { Ok(()) }
+    if let Some(secret) = api.get_opt(name).await.map_err(ApplyError::api("the credentials Secret"))? {
+        let mut finalizers = secret.finalizers().to_vec();
+        let before = finalizers.len();
+        finalizers.retain(|finalizer| finalizer != IN_USE_FINALIZER);
+        if finalizers.len() < before {
+            patch(&api, &secret, finalizers).await?;
+        }
+    }
+    context.pool_memory.secret_released(place);
+    Ok(())
 }
 
 fn is_used(context: &Context, secret: &Place) -> bool {
@@ -85,9 +100,7 @@ fn is_used(context: &Context, secret: &Place) -> bool {
                 Ok(sandbox) => sandbox,
                 Err(unreadable) => return near(&unreadable.metadata),
             };
-            let reference = sandbox.spec.template.as_ref().and_then(|template| template.provider.credentials_ref());
-            let namespace = sandbox.namespace().unwrap_or_default();
-            reference.is_some_and(|reference| place(reference, &namespace) == *secret)
+            named_by(sandbox).as_ref() == Some(secret)
         })
 }
 
