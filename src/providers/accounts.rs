@@ -161,6 +161,19 @@ impl Accounts {
         }
     }
 
+    /// What the Secret that a pool names says of the account that it opens, whether or not its token works.
+    ///
+    /// # Errors
+    /// The Secret cannot be read now.
+    pub async fn limits(
+        &self,
+        pool_namespace: &str,
+        provider: &ProviderSpec,
+    ) -> Result<AccountLimits, CredentialsError> {
+        let reference = provider.credentials_ref().ok_or(CredentialsError::NoProvider)?;
+        self.inner.secrets.limits(pool_namespace, reference).await
+    }
+
     /// Forgets what the credentials of this connection are and which account
     /// they open: call it after an [`ErrorClass::Auth`] error anywhere.
     pub fn forget(&self, connection: &Connection) {

@@ -79,8 +79,15 @@ pub struct Turn {
 }
 
 async fn turn(context: &Context, pool: &Arc<SandboxPool>, connection: Option<&Connection>) -> Option<Turn> {
-    let connection = connection?;
-    let limits = context.bounded.limits(connection);
+    let Some(connection) = connection else {
+        // What its Secret's owner allows in the account holds whether or not the token still works.
+        siblings::look_at(context, pool).await;
+        return None;
+    };
+    let secret = (connection.secret_namespace.clone(), connection.secret_name.clone());
+    context.bounded.note(&connection.account.0, secret, connection.limits.clone());
+    siblings::look_at_all(context).await;
+    let limits = context.bounded.limits(&connection.account.0);
     if !limits.any() {
         return None;
     }

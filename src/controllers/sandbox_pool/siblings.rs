@@ -10,6 +10,7 @@ use crate::controllers::index::{pool_of, readable};
 use crate::controllers::sandbox::Guarded;
 use crate::controllers::sandbox::observe::queue;
 use crate::providers::accounts::{AccountLimits, Connection};
+use futures::future::join_all;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,8 @@ type Place = (String, String);
 
 /// Every pool looks more often than this; a Secret that none names any more bounds nothing.
 const KEPT: Duration = Duration::from_secs(900);
+/// For so long a pool waits for the Secrets of the others.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// What each credentials Secret of an account says, and when it was read.
 type BySecret = BTreeMap<Place, (Instant, AccountLimits)>;
@@ -30,17 +33,36 @@ type BySecret = BTreeMap<Place, (Instant, AccountLimits)>;
 pub struct Bounded {
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     limits: Mutex<HashMap<String, BySecret>>,
+    /// Pools whose Secret was looked at, by UID.
+    looked: Mutex<HashSet<String>>,
 }
 
 impl Bounded {
-    /// The tightest limits of the account that any of its Secrets tells, as last seen.
-    pub fn limits(&self, connection: &Connection) -> AccountLimits {
-        let place = (connection.secret_namespace.clone(), connection.secret_name.clone());
+    /// What a Secret of the account says.
+    pub fn note(&self, account: &str, secret: Place, limits: AccountLimits) {
         let mut known = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_account = known.entry(connection.account.0.clone()).or_default();
-        of_account.insert(place, (Instant::now(), connection.limits.clone()));
+        known.entry(account.to_owned()).or_default().insert(secret, (Instant::now(), limits));
+    }
+
+    /// The tightest limits of the account that any of its Secrets tells, as last seen.
+    pub fn limits(&self, account: &str) -> AccountLimits {
+        let mut known = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(of_account) = known.get_mut(account) else { return AccountLimits::default() };
         of_account.retain(|_, (seen, _)| seen.elapsed() < KEPT);
         of_account.values().fold(AccountLimits::default(), |all, (_, limits)| all.and(limits))
+    }
+
+    /// Those of these pools whose Secret this process never looked at; what it knows of others is forgotten.
+    fn unlooked(&self, pools: Vec<Arc<SandboxPool>>) -> Vec<Arc<SandboxPool>> {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let there: HashSet<String> = pools.iter().filter_map(|pool| pool.uid()).collect();
+        looked.retain(|uid| there.contains(uid));
+        pools.into_iter().filter(|pool| pool.uid().is_some_and(|uid| !looked.contains(&uid))).collect()
+    }
+
+    fn looked(&self, pools: &[Arc<SandboxPool>]) {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.extend(pools.iter().filter_map(|pool| pool.uid()));
     }
 
     /// Pools of one account look and act one after another: what the one makes, the next one counts.
@@ -51,6 +73,36 @@ impl Bounded {
         };
         turn.lock_owned().await
     }
+}
+
+/// Looks once at the Secret of every pool: after a restart, one that nobody looked at yet may bound the account.
+pub(super) async fn look_at_all(context: &Context) {
+    let all = context.pools.state();
+    let pools = all.iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect();
+    let unlooked = context.bounded.unlooked(pools);
+    // Others may be out of reach: this pool must not stand still for them, and each goes on looking by itself.
+    let _ = tokio::time::timeout(LOOK, join_all(unlooked.iter().map(|pool| look_at(context, pool)))).await;
+    context.bounded.looked(&unlooked);
+}
+
+/// Notes what the pool's Secret says of its account, which needs no token that works where it is known
+/// which account the Secret opened.
+pub(super) async fn look_at(context: &Context, pool: &SandboxPool) {
+    let (Some(secret), namespace) = (place(pool), pool.namespace().unwrap_or_default()) else { return };
+    let provider = &pool.spec.provider;
+    let Ok(limits) = context.accounts.limits(&namespace, provider).await else { return };
+    if !limits.any() {
+        return;
+    }
+    let known = pool.status.as_ref().and_then(|status| status.account.clone());
+    let account = match known {
+        Some(account) => account,
+        None => match context.accounts.resolve(&namespace, provider).await {
+            Ok(connection) => connection.account.0,
+            Err(_) => return,
+        },
+    };
+    context.bounded.note(&account, secret, limits);
 }
 
 /// What sizes cost in an account, by slug. Asked for before the turn is taken: it may take long.
@@ -155,7 +207,9 @@ fn claimant(context: &Context, key: &Place, pool: &SandboxPool, price: Usd) -> (
         level: if able { usize::try_from(level).unwrap_or_default() } else { 0 },
         most: usize::try_from(pool.spec.limits.max_sandboxes).unwrap_or_default(),
         price,
-    }
+        unpriced: false,
+    };
+    (claimant, known)
 }
 
 /// Whether the pool could make members: nothing is kept free for one that cannot.
@@ -200,7 +254,47 @@ fn may_be_in(guarded: &Guarded, connection: &Connection) -> bool {
             secret.place(&sandbox.namespace().unwrap_or_default())
                 == (connection.secret_namespace.clone(), connection.secret_name.clone())
         }),
-        unpriced: false,
-    };
-    (claimant, known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn most(count: usize) -> AccountLimits {
+        AccountLimits { max_sandboxes: Some(count), ..AccountLimits::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_bounds_its_account_however_it_was_looked_at_s5() {
+        let bounded = Bounded::default();
+        let secret = |name: &str| ("ns".to_owned(), name.to_owned());
+        assert!(!bounded.limits("team-1").any());
+        bounded.note("team-1", secret("open"), AccountLimits::default());
+        // Another pool's Secret: nobody's turn came yet, or its token is refused by now.
+        bounded.note("team-1", secret("tight"), most(2));
+        bounded.note("team-2", secret("other"), most(1));
+        assert_eq!(bounded.limits("team-1"), most(2));
+        tokio::time::advance(KEPT).await;
+        assert!(!bounded.limits("team-1").any(), "no pool names it any more");
+    }
+
+    #[test]
+    fn every_pool_is_looked_at_once_and_again_when_it_is_another_one() {
+        let pool = |uid: &str| {
+            let spec = serde_json::json!({"apiVersion": "sandbar.dev/v1alpha1", "kind": "SandboxPool", "metadata": {"name": "a", "uid": uid}, "spec": {
+                "provider": {"digitalOcean": {"region": "nyc", "size": "s",
+                    "credentialsRef": {"name": "do", "key": "token"}}},
+                "image": {"registryType": "GHCR", "registry": "r", "repository": "i", "tag": "1"},
+                "limits": {"maxSandboxes": 1}, "warm": {"target": 0}}});
+            Arc::new(serde_json::from_value::<SandboxPool>(spec).expect("a pool"))
+        };
+        let bounded = Bounded::default();
+        let count = |uids: &[&str]| bounded.unlooked(uids.iter().map(|uid| pool(uid)).collect()).len();
+        assert_eq!(count(&["1", "2"]), 2);
+        bounded.looked(&[pool("1")]);
+        assert_eq!(count(&["1", "2"]), 1);
+        assert_eq!(count(&["2"]), 1);
+        assert_eq!(count(&["1"]), 1, "what went is forgotten");
+    }
 }

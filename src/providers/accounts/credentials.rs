@@ -41,8 +41,19 @@ impl Secrets {
         let namespace = reference.namespace.as_deref().unwrap_or(pool_namespace);
         let secret = self.read(namespace, &reference.name).await?;
         let token = token_in(secret.as_deref(), pool_namespace, reference)?;
-        let annotations = secret.as_ref().and_then(|secret| secret.metadata.annotations.as_ref());
-        Ok((token, limits::read(annotations, &format!("{namespace}/{}", reference.name))))
+        Ok((token, limits_in(secret.as_deref(), namespace, &reference.name)))
+    }
+
+    /// The limits that the Secret tells which a pool in this namespace names; none of one that it may not use.
+    pub(super) async fn limits(
+        &self,
+        pool_namespace: &str,
+        reference: &CredentialsRef,
+    ) -> Result<AccountLimits, CredentialsError> {
+        let namespace = reference.namespace.as_deref().unwrap_or(pool_namespace);
+        let secret = self.read(namespace, &reference.name).await?;
+        let allowed = secret.as_deref().filter(|secret| is_allowed(secret, namespace, pool_namespace));
+        Ok(limits_in(allowed, namespace, &reference.name))
     }
 
     pub(super) fn forget(&self, namespace: &str, name: &str) {
@@ -74,6 +85,11 @@ impl Secrets {
         }
         slots.entry((namespace.to_owned(), name.to_owned())).or_default().clone()
     }
+}
+
+fn limits_in(secret: Option<&core::Secret>, namespace: &str, name: &str) -> AccountLimits {
+    let annotations = secret.and_then(|secret| secret.metadata.annotations.as_ref());
+    limits::read(annotations, &format!("{namespace}/{name}"))
 }
 
 /// Whether a Secret in `secret_namespace` may be used by pools in `pool_namespace`.
