@@ -15,7 +15,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator
-    Controller(crate::controllers::command::Args),
+    Controller(Box<crate::controllers::command::Args>),
     /// Run the daemon inside a sandbox
     Agent(crate::agent::command::Args),
     /// Run a simulated DigitalOcean
@@ -41,7 +41,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(cores.min(MOST_WORKERS)).enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
-            Command::Controller(args) => crate::controllers::command::run(args).await,
+            Command::Controller(args) => crate::controllers::command::run(*args).await,
             Command::Agent(args) => crate::agent::command::run(args).await,
             Command::Cloudsim(args) => crate::cloudsim::command::run(args).await,
             Command::Dev(args) => crate::dev::command::run(args).await,

@@ -210,7 +210,7 @@ async fn a_command_is_ended_with_all_its_processes_when_its_time_is_over_or_nobo
     }
     gone(&sandbox).await;
     // What was begun to go on does, if it lets go of the outputs.
-    assert_eq!(sandbox.says("nohup sleep 100 >/dev/null 2>&1 & echo $!").await.trim().parse::<u32>().is_ok(), true);
+    assert!(sandbox.says("nohup sleep 100 >/dev/null 2>&1 & echo $!").await.trim().parse::<u32>().is_ok());
     sandbox.cloud.stop().await;
 }
 

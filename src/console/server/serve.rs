@@ -120,3 +120,54 @@ impl Listener for Secured {
         Ok(self.address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::server::{Consoles, Guard, Place, Refused};
+    use crate::providers::ConsoleAddress;
+    use async_trait::async_trait;
+
+    struct Empty;
+
+    #[async_trait]
+    impl Consoles for Empty {
+        async fn address(&self, place: &Place) -> Result<ConsoleAddress, Refused> {
+            Err(Refused::NoSandbox(place.name.clone()))
+        }
+    }
+
+    #[tokio::test]
+    async fn with_a_certificate_it_speaks_tls_and_nothing_else() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a folder");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        std::fs::write(&certificate, made.cert.pem()).expect("a file");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        let args = ConsoleArgs {
+            listen: "127.0.0.1:0".parse().ok(),
+            certificate: Some(certificate.clone()),
+            key: Some(key),
+            ..ConsoleArgs::default()
+        };
+        let listening = listen(&args).await.expect("it listens").expect("it was told to");
+        let port = listening.listener.local_addr().expect("an address").port();
+        let nobody = kube::Config::new("http://127.0.0.1:1".parse().expect("an address"));
+        let guard = Guard::new(kube::Client::try_from(nobody).expect("a client"));
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(listening.serve(Desk::new(Arc::new(Empty), guard), stop.clone()));
+        let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("a certificate");
+        let client = reqwest::Client::builder().tls_certs_only([trusted]).build().expect("a client");
+        let path = format!("localhost:{port}/v1/namespaces/n/sandboxes/s/u/health");
+        let answer = client.get(format!("https://{path}")).send().await.expect("an answer over TLS");
+        assert_eq!(answer.status(), 200);
+        assert!(client.get(format!("http://{path}")).send().await.is_err(), "nothing is said in the clear");
+        stop.cancel();
+        drop(client);
+        served.await.expect("no panic").expect("it ended well");
+        let bad = ConsoleArgs { key: Some(certificate), ..args };
+        let why = listen(&bad).await.err().expect("no key").to_string();
+        assert!(why.contains("--console-tls-key") && why.contains("tls.crt"), "{why}");
+    }
+}
