@@ -101,6 +101,11 @@ impl HibernationStatus {
         self.saved_at.is_some() && !self.is_over()
     }
 
+    /// Every snapshot that it speaks of.
+    pub fn names(&self) -> Vec<String> {
+        [&self.snapshot].into_iter().chain(&self.replaces).filter(|name| !name.is_empty()).cloned().collect()
+    }
+
     /// Snapshots that nobody needs when the member ends; what could not be put back stays for its holder.
     pub fn left_over(&self) -> Vec<String> {
         let kept = self.lost_at.is_some() || (self.wake_requested_at.is_some() && self.restored_at.is_none());

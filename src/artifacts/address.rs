@@ -1,6 +1,6 @@
 //! Which store: an address, and credentials from the environment.
 
-use super::Snapshots;
+use super::{SnapshotError, Snapshots};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -101,6 +101,17 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn over(objects: Arc<dyn ObjectStore>) -> Self {
         Self { objects, folder: Path::default(), address: "memory:".to_owned() }
+    }
+
+    /// Every namespace that something is kept for.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn namespaces(&self) -> Result<Vec<String>, SnapshotError> {
+        let found = self.objects.list_with_delimiter(Some(&self.folder)).await.map_err(|source| {
+            SnapshotError::Store { what: "list the namespaces", place: self.address.clone(), source }
+        })?;
+        Ok(found.common_prefixes.iter().filter_map(|folder| folder.filename().map(str::to_owned)).collect())
     }
 
     /// The snapshots of a namespace; no name of a snapshot leads to another namespace's.

@@ -19,7 +19,7 @@ pub mod transfer;
 
 pub use address::{AddressError, Store};
 pub use manifest::Manifest;
-pub use name::{BadName, HIBERNATED, check_name, hibernated_name, hibernated_prefix};
+pub use name::{BadName, HIBERNATED, check_name, hibernated_by, hibernated_name, hibernated_prefix};
 pub use pack::PackError;
 pub use snapshots::{SnapshotError, Snapshots};
 pub use transfer::{SaveOptions, TransferError, Unpack, restore, save};

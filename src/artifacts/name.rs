@@ -11,9 +11,14 @@ pub fn hibernated_name(installation: &str, uid: &str, generation: i64, tries: i3
     format!("{}{generation}-{tries}", hibernated_prefix(installation, uid))
 }
 
-/// How the names of all snapshots begin that this installation makes of the hibernated Sandbox with this UID.
+/// How the names of all snapshots begin that this installation makes of hibernated Sandboxes.
+pub fn hibernated_by(installation: &str) -> String {
+    format!("{HIBERNATED}{}-", short_hash(&[installation], 8))
+}
+
+/// The same of the Sandbox with this UID.
 pub fn hibernated_prefix(installation: &str, uid: &str) -> String {
-    format!("{HIBERNATED}{}-{}-", short_hash(&[installation], 8), uid.replace('-', ""))
+    format!("{}{}-", hibernated_by(installation), uid.replace('-', ""))
 }
 
 /// The longest name, in characters.

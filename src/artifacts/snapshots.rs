@@ -4,6 +4,7 @@ use super::manifest::Manifest;
 use super::name::{BadName, check_name};
 use super::stream::{Reader, Writer};
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
@@ -154,6 +155,25 @@ impl Snapshots {
             there(self.objects.delete(&object.location).await)?;
         }
         Ok(!found.is_empty())
+    }
+
+    /// Names that begin so, of unfinished snapshots too, with the time at which the store last took something in for each.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn written(&self, prefix: &str) -> Result<Vec<(String, Timestamp)>, SnapshotError> {
+        let failed = |source| self.failed("list the snapshots", source);
+        let folders = self.objects.list_with_delimiter(Some(&self.folder)).await.map_err(failed)?.common_prefixes;
+        let mut written = Vec::new();
+        for folder in folders {
+            let Some(name) = folder.filename().filter(|name| name.starts_with(prefix)) else { continue };
+            let objects: Vec<_> = self.objects.list(Some(&folder)).try_collect().await.map_err(failed)?;
+            let newest = objects.iter().map(|object| object.last_modified.timestamp()).max();
+            // What has just been removed has none.
+            let newest = newest.and_then(|second| Timestamp::from_second(second).ok());
+            written.extend(newest.map(|newest| (name.to_owned(), newest)));
+        }
+        Ok(written)
     }
 
     /// Begins an archive, under a key that nobody else writes.

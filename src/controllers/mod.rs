@@ -8,6 +8,7 @@ pub mod filled;
 pub mod index;
 pub mod inputs;
 pub mod lanes;
+pub mod leftovers;
 pub mod memory;
 pub mod orphans;
 pub mod pokes;

@@ -194,6 +194,7 @@ async fn work(parts: start::Parts, readiness: Readiness, stop: CancellationToken
         wire(Arc::clone(&context), sandboxes, super::sandbox::reconcile, stopping()),
         wire(Arc::clone(&context), pools, super::sandbox_pool::reconcile, stopping()),
         super::orphans::run(Arc::clone(&context), stop.clone()),
+        super::leftovers::run(Arc::clone(&context), stop.clone()),
     );
 }
 

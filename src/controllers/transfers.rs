@@ -4,16 +4,16 @@
 //! Nothing here survives the process, and nothing has to: a transfer that is not known is done again, and a snapshot
 //! exists only when it is whole.
 
+mod depot;
+mod store;
+
+pub use depot::{Depot, Kept, MoveError, Say};
+pub use store::StoreDepot;
+
 use super::pokes::Pokes;
 use super::runtime::lease::LeaseHandle;
 use super::sandbox::Guarded;
-use crate::agent::client::AgentClient;
 use crate::api::conditions::Reason;
-use crate::api::{AGENT_TOKEN_KEY, agent_secret_name};
-use crate::artifacts::{Manifest, SaveOptions, SnapshotError, Snapshots, Store, TransferError, Unpack, restore, save};
-use crate::failure::chain;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -100,8 +100,7 @@ impl Drop for Entry {
 /// Every transfer of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Transfers {
-    store: Option<Store>,
-    client: Client,
+    depot: Option<Arc<dyn Depot>>,
     lease: LeaseHandle,
     pokes: Pokes<Guarded>,
     turns: Arc<Semaphore>,
@@ -110,13 +109,18 @@ pub struct Transfers {
 
 impl Transfers {
     /// None yet. Without a store there will be none.
-    pub fn new(store: Option<Store>, client: Client, lease: LeaseHandle, pokes: Pokes<Guarded>) -> Self {
-        Self { store, client, lease, pokes, turns: Arc::new(Semaphore::new(AT_ONCE)), entries: Arc::default() }
+    pub fn new(depot: Option<Arc<dyn Depot>>, lease: LeaseHandle, pokes: Pokes<Guarded>) -> Self {
+        Self { depot, lease, pokes, turns: Arc::new(Semaphore::new(AT_ONCE)), entries: Arc::default() }
     }
 
     /// Whether there is a store.
     pub fn has_store(&self) -> bool {
-        self.store.is_some()
+        self.depot.is_some()
+    }
+
+    /// Where files are kept.
+    pub fn depot(&self) -> Option<&dyn Depot> {
+        self.depot.as_deref()
     }
 
     /// The transfer of a Sandbox's files, if one was started.
@@ -129,14 +133,14 @@ impl Transfers {
 
     /// Starts a transfer; another one of the same Sandbox ends.
     pub fn start(&self, target: Target, order: Order) {
-        let Some(store) = &self.store else { return };
+        let Some(depot) = &self.depot else { return };
         let mut entries = self.lock();
         if entries.get(&target.uid).is_some_and(|entry| entry.order == order) {
             return;
         }
         let progress = Arc::new(Mutex::new(Progress::Moving { trouble: None }));
-        let (snapshots, uid) = (store.of(&target.namespace), target.uid.clone());
-        let work = self.clone().work(snapshots, target, order.clone(), Arc::clone(&progress));
+        let uid = target.uid.clone();
+        let work = self.clone().work(Arc::clone(depot), target, order.clone(), Arc::clone(&progress));
         let task = tokio::spawn(work).abort_handle();
         entries.insert(uid, Entry { order, task, progress });
     }
@@ -151,19 +155,22 @@ impl Transfers {
         self.lock().retain(|uid, _| uids.contains(uid));
     }
 
-    /// Removes a snapshot that nobody needs any more; one that stays costs a little and harms nobody.
+    /// Removes a snapshot that nobody needs any more; one that stays is swept later.
     pub fn discard(&self, namespace: &str, snapshot: String) {
-        let Some(snapshots) = self.store.as_ref().map(|store| store.of(namespace)) else { return };
-        let turns = Arc::clone(&self.turns);
+        let Some(depot) = self.depot.clone() else { return };
+        let (turns, lease, namespace) = (Arc::clone(&self.turns), self.lease.clone(), namespace.to_owned());
         tokio::spawn(async move {
             let _turn = turns.acquire().await;
-            if let Err(error) = snapshots.remove(&snapshot).await {
-                tracing::warn!(snapshot, error = chain(&error), "a snapshot that is not needed any more stays");
+            if !lease.is_leader() {
+                return;
+            }
+            if let Err(error) = depot.remove(&namespace, &snapshot).await {
+                tracing::warn!(namespace, snapshot, %error, "a snapshot that is not needed any more stays for a while");
             }
         });
     }
 
-    async fn work(self, snapshots: Snapshots, target: Target, order: Order, progress: Arc<Mutex<Progress>>) {
+    async fn work(self, depot: Arc<dyn Depot>, target: Target, order: Order, progress: Arc<Mutex<Progress>>) {
         let mut pause = PAUSE;
         let tell = |news: Progress| {
             let before = std::mem::replace(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner), news.clone());
@@ -172,87 +179,41 @@ impl Transfers {
             }
         };
         loop {
-            let error = match self.try_once(&snapshots, &target, &order).await {
-                Ok(manifest) => return tell(Progress::Done { bytes: manifest.size_bytes }),
+            let error = match self.try_once(depot.as_ref(), &target, &order).await {
+                Ok(bytes) => return tell(Progress::Done { bytes }),
                 Err(error) => error,
             };
             tracing::warn!(
                 namespace = target.namespace, sandbox = target.name, snapshot = order.snapshot, way = ?order.way,
-                error = chain(&error), "files were not transferred"
+                %error, "files were not transferred"
             );
             // A snapshot that fails is told, and its next try planned: its holder may want something else by then.
-            if order.way == Way::Save || !error.is_passing() {
-                return tell(Progress::Failed { reason: error.reason(), message: chain(&error) });
+            if order.way == Way::Save || !error.passing {
+                return tell(Progress::Failed { reason: error.reason, message: error.message });
             }
-            tell(Progress::Moving { trouble: Some(chain(&error)) });
+            tell(Progress::Moving { trouble: Some(error.message) });
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn try_once(&self, snapshots: &Snapshots, target: &Target, order: &Order) -> Result<Manifest, JobError> {
+    async fn try_once(&self, depot: &dyn Depot, target: &Target, order: &Order) -> Result<u64, MoveError> {
         let _turn = self.turns.acquire().await;
-        let agent = AgentClient::new(&target.url, Some(&self.token(target).await?)).map_err(TransferError::from)?;
+        // A process that was paused over its lease must not touch what its successor kept, nor what the holder has
+        // done since the successor put the files there.
+        let leads = || self.lease.is_leader();
         let moving = async {
             match order.way {
-                Way::Save => {
-                    let options = SaveOptions { image: target.image.clone(), ..SaveOptions::default() };
-                    // A process that was paused over its lease must not replace what its successor kept.
-                    save(&agent, snapshots, &order.snapshot, &options, || self.lease.is_leader()).await
-                }
-                // Nor what its holder has done since the successor put the files there.
-                Way::Restore => {
-                    restore(&agent, snapshots, &order.snapshot, Unpack::Once, || self.lease.is_leader()).await
-                }
+                Way::Save => depot.save(target, &order.snapshot, &leads).await,
+                Way::Restore => depot.restore(target, &order.snapshot, &leads).await,
             }
         };
-        Ok(tokio::time::timeout(LIMIT, moving).await.map_err(|_| JobError::Late)??)
-    }
-
-    async fn token(&self, target: &Target) -> Result<String, JobError> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &target.namespace);
-        let name = agent_secret_name(&target.uid);
-        let found = secrets.get_opt(&name).await.map_err(|source| JobError::Api { source: Box::new(source) })?;
-        let value = found.and_then(|secret| secret.data).and_then(|mut data| data.remove(AGENT_TOKEN_KEY));
-        value.and_then(|value| String::from_utf8(value.0).ok()).ok_or(JobError::NoToken { name })
+        tokio::time::timeout(LIMIT, moving).await.unwrap_or_else(|_| {
+            Err(MoveError::passing(Reason::TransferFailed, format!("not done within {} s", LIMIT.as_secs())))
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Why one try failed.
-#[derive(Debug, thiserror::Error)]
-enum JobError {
-    #[error(transparent)]
-    Transfer(#[from] TransferError),
-    #[error("Secret {name} with the agent's token is gone")]
-    NoToken { name: String },
-    #[error("cannot read the agent's token")]
-    Api {
-        #[source]
-        source: Box<kube::Error>,
-    },
-    #[error("not done within {} s", LIMIT.as_secs())]
-    Late,
-}
-
-impl JobError {
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Transfer(error) => error.is_passing(),
-            Self::NoToken { .. } | Self::Api { .. } | Self::Late => true,
-        }
-    }
-
-    fn reason(&self) -> Reason {
-        match self {
-            Self::Transfer(TransferError::Snapshot(SnapshotError::Missing { .. } | SnapshotError::BadName(_))) => {
-                Reason::SnapshotMissing
-            }
-            Self::Transfer(TransferError::Snapshot(SnapshotError::Corrupt { .. })) => Reason::SnapshotDamaged,
-            _ => Reason::TransferFailed,
-        }
     }
 }

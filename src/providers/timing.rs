@@ -52,6 +52,13 @@ pub struct Timing {
     /// Most orphans that one sweep deletes, so that a mistake stays small
     #[arg(long, value_name = "N", default_value_t = 10, hide_short_help = true)]
     pub orphans_per_sweep: usize,
+    /// For so long the store keeps what hibernation left there and no Sandbox
+    /// speaks of any more, such as files that could not be put back in time
+    #[arg(long, value_name = "TIME", default_value = "168h", value_parser = positive, hide_short_help = true)]
+    pub snapshot_keep: Duration,
+    /// Between two sweeps for such snapshots; one must be seen in two
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = positive, hide_short_help = true)]
+    pub snapshot_sweep: Duration,
 }
 
 impl Default for Timing {

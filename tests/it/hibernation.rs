@@ -1,13 +1,13 @@
 //! Hibernation, waking, and pools that begin with a snapshot: a real control plane, real processes, a real S3 server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::time::Duration;
 
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use sandbar::api::{HibernationStatus, Phase, Sandbox, SandboxPool, Usd};
-use sandbar::cloudsim::admin::{SimAdmin, State};
+use sandbar::cloudsim::admin::{Fault, Op, Rule, Shape, SimAdmin, State};
 use sandbar::cloudsim::{CloudSim, Options, Running};
 use serde_json::json;
 
@@ -27,6 +27,10 @@ struct Stage {
 
 impl Stage {
     async fn start(test: &str) -> Self {
+        Self::with(test, &[]).await
+    }
+
+    async fn with(test: &str, flags: &[&str]) -> Self {
         let s3 = S3::start().await;
         let mut env = World::get().await.test(test).await;
         let accounts = BTreeMap::from([(env.account.clone(), quick_account(env.token.clone()))]);
@@ -34,7 +38,7 @@ impl Stage {
         let cloud = CloudSim::start(Options { seed: 1, accounts, agent_program, ..Options::default() }).await;
         let cloud = cloud.expect("the simulator starts");
         env.sim = SimAdmin::new(cloud.url());
-        let quick = OperatorSpec::default().through(cloud.url());
+        let quick = OperatorSpec::default().args(flags).through(cloud.url());
         let spec = s3.environment().into_iter().fold(quick, |spec, (name, value)| spec.env(name, &value));
         let watcher = env.watcher().await;
         let operator = env.operator(spec).await;
@@ -210,6 +214,73 @@ async fn a_store_that_fails_keeps_the_sandbox_running() {
     failed(&stage.typed(&["hibernate", "run-1"]).await, 1);
     stage.s3.broken(false);
     stage.shows(&member, "hibernated by a later try", |member| member.phase() == Phase::Hibernated).await;
+    stage.scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn a_wake_whose_create_loses_its_answer_and_whose_store_is_away_comes_late_and_whole_s1_s6() {
+    let stage = Stage::start("hibernate-late").await;
+    let member = stage.run("run-1").await;
+    done(&stage.typed(&["hibernate", "run-1"]).await);
+    let lost = Rule::new(Fault::ErrorAfter(Shape::Html { status: 504 })).on([Op::Create]).times(1);
+    stage.scene.env.sim.set_rules(&stage.scene.env.account, [lost]).await.expect("the fault is taken");
+    stage.s3.broken(true);
+    stage.want(&member, "Running").await;
+    let waits =
+        stage.shows(&member, "waiting for the store", |member| says(member, "FilesRestored", "Restoring")).await;
+    assert!(is_not(&waits, "Ready") && held(&waits) == Some("run-1"), "nobody uses it before its files are back");
+    stage
+        .shows(&member, "told what is wrong", |member| {
+            let mut all = member.status.iter().flat_map(|status| &status.conditions);
+            all.any(|told| told.type_ == "FilesRestored" && told.message.contains("is tried again: "))
+        })
+        .await;
+    stage.s3.broken(false);
+    let awake = stage.shows(&member, "awake", |member| is(member, "FilesRestored") && is(member, "Ready")).await;
+    assert_eq!(
+        awake.instance().map(|instance| instance.attempt),
+        Some(2),
+        "the create was not sent under another name"
+    );
+    assert_eq!(stage.notes("run-1").await, "kept\nmine\n");
+    stage.scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn what_a_dead_operator_left_in_the_store_is_swept_and_nothing_else_s9() {
+    let stage = Stage::with("hibernate-left", &["--snapshot-keep", "1s", "--snapshot-sweep", "1s"]).await;
+    let member = stage.run("run-1").await;
+    done(&stage.typed(&["snapshot", "create", "run-1", "--name", "notes"]).await);
+    done(&stage.typed(&["hibernate", "run-1"]).await);
+    let folder = stage.s3.snapshots(&stage.scene.env.namespace);
+    let own = kept(&stage.scene.sandboxes.get(&name(&member)).await.unwrap()).snapshot;
+    let left = |name: &str| {
+        std::fs::create_dir(folder.join(name)).unwrap();
+        for file in std::fs::read_dir(folder.join(&own)).unwrap().map(|entry| entry.unwrap().path()) {
+            std::fs::copy(&file, folder.join(name).join(file.file_name().unwrap())).unwrap();
+        }
+    };
+    // Another try of its own, one of a Sandbox that is gone, one that was never whole; and another installation's.
+    let uid = member.metadata.uid.clone().unwrap().replace('-', "");
+    let (dead, abroad) = (own.replace(&uid, &"0".repeat(32)), format!("hibernate-abroad00-{uid}-1-1"));
+    let (again, half) = (format!("{own}9"), dead.clone() + "9");
+    [&again, &dead, &half, &abroad].into_iter().for_each(|name| left(name));
+    std::fs::remove_file(folder.join(&half).join("metadata.json")).unwrap();
+    let there = || {
+        let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.map(|name| name.to_string_lossy().into_owned()).collect::<BTreeSet<String>>()
+    };
+    let stays: BTreeSet<String> = [own.clone(), abroad, "notes".to_owned()].into();
+    eventually("what nobody speaks of goes", async || match there() {
+        left if left == stays => Ok(()),
+        left => Err(format!("{left:#?}")),
+    })
+    .await;
+    let asked = stage.s3.asked();
+    eventually("two more sweeps", async || if stage.s3.asked() > asked + 6 { Ok(()) } else { Err("not yet") }).await;
+    assert_eq!(there(), stays);
+    done(&stage.typed(&["wake", "run-1"]).await);
+    assert_eq!(stage.notes("run-1").await, "kept\nmine\n");
     stage.scene.sound(2).await;
 }
 

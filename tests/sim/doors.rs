@@ -1,6 +1,8 @@
-//! The operators' and users' doors into the world: a client of the API server, a way to the cloud, a way to agents.
+//! The operators' and users' doors into the world: a client of the API server, a way to the cloud, to agents,
+//! and to files.
 
 use crate::api::{Request, Target};
+use crate::files::Shelf;
 use crate::mutation::Mutation;
 use crate::net::Caller;
 use crate::world::{Lost, World};
@@ -11,6 +13,7 @@ use kube::Client;
 use kube::client::{Body, ClientBuilder};
 use sandbar::controllers::probes::Ask;
 use sandbar::controllers::runtime::client::OutboundLayer;
+use sandbar::controllers::transfers::Depot;
 use sandbar::providers::digitalocean::{Transport, TransportError};
 use serde_json::Value;
 use std::sync::Arc;
@@ -85,4 +88,9 @@ pub fn agents(world: &Arc<World>, caller: Caller) -> Ask {
             world.cloud.agent_answers(&url)
         })
     })
+}
+
+/// One operator's way to files.
+pub fn depot(world: &Arc<World>, caller: Caller) -> Arc<dyn Depot> {
+    Arc::new(Shelf { world: world.clone(), caller })
 }

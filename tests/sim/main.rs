@@ -8,6 +8,7 @@
 mod api;
 mod doors;
 mod feed;
+mod files;
 mod judge;
 mod mutation;
 mod net;

@@ -1,6 +1,6 @@
 //! One operator, life after life: waits for the Lease, works, and ends by a crash or when the Lease is lost.
 
-use crate::doors::{Road, agents, client};
+use crate::doors::{Road, agents, client, depot};
 use crate::feed::Feed;
 use crate::mutation::Mutation;
 use crate::net::Caller;
@@ -19,7 +19,7 @@ use sandbar::controllers::runtime::clock::ServerClock;
 use sandbar::controllers::runtime::election::Timings;
 use sandbar::controllers::runtime::lease::{Leadership, LeaseHandle};
 use sandbar::controllers::runtime::ticks::Ticks;
-use sandbar::controllers::{sandbox, sandbox_pool};
+use sandbar::controllers::{leftovers, sandbox, sandbox_pool};
 use sandbar::providers::Timing;
 use sandbar::providers::accounts::{Accounts, Detour, Endpoints};
 use sandbar::telemetry::metrics::Metrics;
@@ -32,6 +32,9 @@ use tokio::task::JoinSet;
 
 /// How long a lease holds. Renewals are most of what happens in a quiet hour, so it is longer than by default.
 const LEASE: Duration = Duration::from_secs(90);
+
+/// What hibernation leaves in the store stays so long: as long as a script, so that sweeps meet its troubles.
+const KEEP: Duration = Duration::from_secs(1800);
 
 /// How an operator is set up.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +56,7 @@ fn settings() -> Settings {
         digitalocean_url: "http://cloud.invalid".to_owned(),
         snapshot_url: None,
         metrics_listen: ([127, 0, 0, 1], 0).into(),
-        timing: Timing::default(),
+        timing: Timing { snapshot_keep: KEEP, snapshot_sweep: KEEP / 4, ..Timing::default() },
     }
 }
 
@@ -107,12 +110,13 @@ async fn one_life(world: &Arc<World>, caller: Caller, setup: Setup) {
     world.note(&format!("{caller} lost the lease"));
 }
 
-/// Ends the probes with the process.
+/// Ends probes and transfers with the process.
 struct Silence(Arc<Context>);
 
 impl Drop for Silence {
     fn drop(&mut self) {
         self.0.probes.retain(&HashSet::new());
+        self.0.transfers.retain(&HashSet::new());
     }
 }
 
@@ -130,6 +134,7 @@ fn assembled(world: &Arc<World>, caller: Caller, clock: ServerClock, lease: Leas
         installation: INSTALLATION.to_owned(),
         identity: caller.to_string(),
         agents: Some(agents(world, caller)),
+        depot: Some(depot(world, caller)),
         metrics: Metrics::new(),
     };
     assemble(&settings, outside).unwrap_or_else(|error| panic!("an operator cannot be assembled: {error}"))
@@ -182,6 +187,7 @@ fn run(world: &Arc<World>, caller: Caller, assembled: Assembled, tasks: &mut Joi
     });
     tasks.spawn(queue::work(seen_pools, pool_pokes.map(name_of).boxed(), sandbox_pool::CONCURRENCY, pass));
     tasks.spawn(forward(context.clone()));
+    tasks.spawn(sweep_store(context.clone()));
     tasks.spawn(sweep(world.clone(), context));
 }
 
@@ -203,5 +209,13 @@ async fn sweep(world: Arc<World>, context: Arc<Context>) {
         world.judge().sweeping(true);
         sweeper.sweep(&context).await;
         world.judge().sweeping(false);
+    }
+}
+
+async fn sweep_store(context: Arc<Context>) {
+    let mut sweeper = leftovers::Sweeper::default();
+    loop {
+        tokio::time::sleep(context.timing.snapshot_sweep).await;
+        sweeper.sweep(&context).await;
     }
 }

@@ -113,6 +113,7 @@ fn heal(world: &World) {
     world.note("FAULTS END");
     let _ = world.cloud.set_faults(ACCOUNT, Faults::default());
     give_token_back(world);
+    world.files().down_until = None;
     let mut net = world.net();
     (net.trouble, net.slow_cloud) = (None, None);
     for standing in &mut net.operators {

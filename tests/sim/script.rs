@@ -57,6 +57,18 @@ pub enum Act {
         run: usize,
         minutes: u32,
     },
+    /// The holder of one of the runs so far writes a file.
+    Write {
+        run: usize,
+    },
+    /// One of the runs so far is put to sleep.
+    Hibernate {
+        run: usize,
+    },
+    /// One of the runs so far is to run again.
+    Wake {
+        run: usize,
+    },
     Target {
         pool: usize,
         target: i64,
@@ -110,6 +122,10 @@ pub enum Act {
     },
     /// The token opens another account for a while.
     Swap {
+        seconds: u32,
+    },
+    /// Nothing gets into the store of files or out of it.
+    Store {
         seconds: u32,
     },
     /// The platform redeploys one of the apps.
@@ -225,6 +241,9 @@ fn demand() -> impl Strategy<Value = Act> {
         4 => (pool.clone(), 1..20_u32).prop_map(|(pool, minutes)| Act::Request { pool, minutes }),
         3 => (0..8_usize).prop_map(|run| Act::Release { run }),
         2 => (0..8_usize, 5..20_u32).prop_map(|(run, minutes)| Act::Extend { run, minutes }),
+        3 => (0..4_usize).prop_map(|run| Act::Write { run }),
+        3 => (0..4_usize).prop_map(|run| Act::Hibernate { run }),
+        3 => (0..4_usize).prop_map(|run| Act::Wake { run }),
         2 => (pool.clone(), 0..4_i64).prop_map(|(pool, target)| Act::Target { pool, target }),
         1 => (pool.clone(), 1..6_i64).prop_map(|(pool, most)| Act::Limit { pool, most }),
         1 => pool.clone().prop_map(|pool| Act::Retag { pool }),
@@ -243,6 +262,7 @@ fn fault() -> impl Strategy<Value = Act> {
         5 => (one.clone(), 1..40_u32, any::<bool>())
             .prop_map(|(operator, calls, after)| Act::Crash { operator, calls, after }),
         2 => (one, 5..200_u32).prop_map(|(operator, seconds)| Act::Stall { operator, seconds }),
+        2 => while_.clone().prop_map(|seconds| Act::Store { seconds }),
         1 => while_.clone().prop_map(|seconds| Act::Revoke { seconds }),
         1 => while_.prop_map(|seconds| Act::Swap { seconds }),
         1 => app.clone().prop_map(|app| Act::Maintenance { app }),

@@ -39,6 +39,9 @@ pub fn end_state(world: &World, script: &Script) -> Result<Vec<String>, String> 
         }
     }
     apps(world, &members)?;
+    if let Some(left) = world.files().store.keys().next() {
+        return Err(format!("snapshot {left} is left in the store, and all claims are over"));
+    }
     secrets(world, &members)?;
     if pools.len() > script.pools.len() {
         return Err("more pools than were made".to_owned());

@@ -1,7 +1,9 @@
 //! Those who use Sandbar: they make pools, take sandboxes, edit, give back. And what control plane and platform do.
 
+use crate::api::objects::text;
 use crate::api::{Request, Target};
 use crate::doors::client;
+use crate::judge::is_usable;
 use crate::net::{Caller, Crash};
 use crate::script::{Act, PoolPlan};
 use crate::world::{ACCOUNT, INSTALLATION, NAMESPACE, OTHER_ACCOUNT, TOKEN, World};
@@ -89,6 +91,9 @@ impl Users {
                     let _ = claims.extend(&id, more).await;
                 });
             }
+            Act::Write { run } => self.write(*run),
+            Act::Hibernate { run } => self.want(*run, "Hibernated").await,
+            Act::Wake { run } => self.want(*run, "Running").await,
             Act::Target { pool, target } => self.edit(*pool, json!({"warm": {"target": target}})).await,
             Act::Limit { pool, most } => self.edit(*pool, json!({"limits": {"maxSandboxes": most}})).await,
             Act::Retag { pool } => self.edit(*pool, json!({"image": {"tag": format!("v{}", self.runs.len())}})).await,
@@ -135,6 +140,31 @@ impl Users {
         }
     }
 
+    /// The member that one of the newest runs has.
+    fn member_of(&self, run: usize) -> Option<Arc<Value>> {
+        let id = self.runs.iter().rev().nth(run)?;
+        let all = self.world.objects().list("sandboxes", Some(NAMESPACE));
+        let holds = |object: &Value| object["spec"].get("slot").is_some() && object["spec"]["claim"]["id"] == **id;
+        all.into_iter().find(|object| holds(object))
+    }
+
+    /// What its holder writes once it knows that it can be used, and has not asked for its sleep.
+    fn write(&self, run: usize) {
+        let Some(member) = self.member_of(run) else { return };
+        let app = text(&member, &["status", "instance", "id"]);
+        let running = self.world.cloud.ledger().existing().any(|known| known.id == app);
+        if is_usable(&member) && running && member["spec"]["operatingMode"] != "Hibernated" {
+            self.world.files().write(text(&member, &["metadata", "uid"]), app);
+        }
+    }
+
+    async fn want(&self, run: usize, mode: &str) {
+        if let Some(member) = self.member_of(run) {
+            let name = text(&member, &["metadata", "name"]);
+            self.ask("PATCH", path("sandboxes", Some(name)), json!({"spec": {"operatingMode": mode}})).await;
+        }
+    }
+
     async fn delete_pool(&self, pool: usize, end_claims: bool) {
         let name = pool_name(pool);
         if end_claims {
@@ -171,8 +201,9 @@ impl Users {
             }
             Act::Revoke { seconds } => self.lend_token(None, *seconds),
             Act::Swap { seconds } if self.accounts_are_known() => self.lend_token(Some(OTHER_ACCOUNT), *seconds),
-            Act::Maintenance { app } => drop(self.app(*app).map(|id| world.cloud.maintenance(&id))),
-            Act::Vanish { app } => drop(self.app(*app).map(|id| world.cloud.vanish(&id))),
+            Act::Store { seconds } => world.files().down_until = Some(after(*seconds)),
+            Act::Maintenance { app } => drop(self.emptied(*app).map(|id| world.cloud.maintenance(&id))),
+            Act::Vanish { app } => drop(self.emptied(*app).map(|id| world.cloud.vanish(&id))),
             Act::Silence { app } => drop(self.app(*app).map(|id| world.cloud.set_agent(&id, AgentState::Dead))),
             Act::LookAlike { marked } => self.plant(*marked).await,
             _ => {}
@@ -182,6 +213,15 @@ impl Users {
     fn app(&self, index: usize) -> Option<String> {
         let books = self.world.cloud.ledger();
         books.existing().nth(index).map(|app| app.id.clone())
+    }
+
+    /// An app whose container goes with all that is in it.
+    fn emptied(&self, index: usize) -> Option<String> {
+        let books = self.world.cloud.ledger();
+        let app = books.existing().nth(index)?;
+        let uid = app.marks.get("SANDBAR_UID").map(String::as_str).unwrap_or_default();
+        self.world.files().lose(uid, &app.id);
+        Some(app.id.clone())
     }
 
     /// Whether every pool has seen its account: the first token that a pool sees decides which that is, so

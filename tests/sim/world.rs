@@ -2,6 +2,7 @@
 
 use crate::api::objects::{Change, Objects};
 use crate::api::{self, Answer};
+use crate::files::Files;
 use crate::judge::Judge;
 use crate::mutation::{Memory, Mutation};
 use crate::net::{Caller, Fate, Net};
@@ -44,6 +45,7 @@ pub struct World {
     pub changed: Notify,
     pub cloud: InProcess,
     net: Mutex<Net>,
+    files: Mutex<Files>,
     judge: Mutex<Judge>,
     trace: Mutex<Trace>,
     pub mutation: Option<Mutation>,
@@ -86,6 +88,7 @@ impl World {
             changed: Notify::new(),
             cloud,
             net: Mutex::new(Net::new(seed)),
+            files: Mutex::default(),
             judge: Mutex::new(Judge::default()),
             trace: Mutex::new(Trace::default()),
             mutation,
@@ -100,6 +103,10 @@ impl World {
 
     pub fn net(&self) -> MutexGuard<'_, Net> {
         lock(&self.net)
+    }
+
+    pub fn files(&self) -> MutexGuard<'_, Files> {
+        lock(&self.files)
     }
 
     pub fn judge(&self) -> MutexGuard<'_, Judge> {

@@ -19,7 +19,7 @@ use crate::controllers::sandbox::{self, Guarded};
 use crate::controllers::sandbox_pool::memory::PoolMemory;
 use crate::controllers::sandbox_pool::siblings::Bounded;
 use crate::controllers::sandbox_pool::{self, GuardedPool};
-use crate::controllers::transfers::Transfers;
+use crate::controllers::transfers::{Depot, StoreDepot, Transfers};
 use crate::controllers::wiring::Wiring;
 use crate::failure::{Failure, chain};
 use crate::providers::Fence;
@@ -62,6 +62,8 @@ pub struct Outside {
     pub accounts: Accounts,
     /// The way to agents; None = the network.
     pub agents: Option<Ask>,
+    /// Where files are kept; None = what the settings say.
+    pub depot: Option<Arc<dyn Depot>>,
     /// Prometheus.
     pub metrics: Metrics,
 }
@@ -85,7 +87,7 @@ pub struct Assembled {
 /// # Errors
 /// When the system's TLS or the snapshot store cannot be used.
 pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Failure> {
-    let Outside { client, clock, lease, installation, identity, accounts, agents, metrics } = outside;
+    let Outside { client, clock, lease, installation, identity, accounts, agents, depot, metrics } = outside;
     let ticks = clock.ticks().clone();
     let timing = settings.timing.clone();
     let (poke_sandbox, sandbox_pokes) = SandboxPokes::new(SANDBOX_SPACING);
@@ -99,7 +101,11 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
     };
     let follow_ups = FollowUps::standard(ticks.clone());
     let (wake_sandbox, wake_pool) = (poke_sandbox.clone(), poke_pool.clone());
-    let transfers = Transfers::new(snapshot_store(settings)?, client.clone(), lease.clone(), poke_sandbox.clone());
+    let depot = match depot {
+        Some(depot) => Some(depot),
+        None => snapshot_store(settings, &client)?,
+    };
+    let transfers = Transfers::new(depot, lease.clone(), poke_sandbox.clone());
     let context = Arc::new(Context {
         sandbox_lanes: Lanes::new(sandbox::CONCURRENCY, move |namespace, name| wake_sandbox.poke(namespace, name)),
         pool_lanes: Lanes::new(sandbox_pool::CONCURRENCY, move |namespace, name| wake_pool.poke(namespace, name)),
@@ -158,6 +164,7 @@ pub(super) async fn parts(
         client: client.clone(),
         identity: identity.to_owned(),
         agents: None,
+        depot: None,
         clock,
         lease,
         installation,
@@ -190,10 +197,10 @@ fn fence(lease: &LeaseHandle) -> Fence {
 }
 
 /// The store of snapshots, if one is named.
-fn snapshot_store(settings: &Settings) -> Result<Option<Store>, Failure> {
-    let open = |address: &String| Store::open(address);
-    let failed = |error| Failure::new(format!("--snapshot-url: {}", chain(&error)));
-    settings.snapshot_url.as_ref().map(open).transpose().map_err(failed)
+fn snapshot_store(settings: &Settings, client: &Client) -> Result<Option<Arc<dyn Depot>>, Failure> {
+    let Some(address) = &settings.snapshot_url else { return Ok(None) };
+    let store = Store::open(address).map_err(|error| Failure::new(format!("--snapshot-url: {}", chain(&error))))?;
+    Ok(Some(Arc::new(StoreDepot::new(store, client.clone()))))
 }
 
 fn scoped<K>(settings: &Settings, client: &Client) -> Api<K>

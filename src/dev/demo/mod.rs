@@ -4,6 +4,7 @@
 mod books;
 mod level;
 mod report;
+mod sleep;
 mod stage;
 mod trouble;
 
@@ -62,6 +63,7 @@ async fn play(stage: &mut Stage, report: &mut Report) -> Result<(), Failure> {
     level::hold(stage, report).await?;
     let run = level::claim(stage, report).await?;
     level::program(stage, report, &run).await?;
+    sleep::sleep(stage, report, &run).await?;
     trouble::kill(stage, report).await?;
     trouble::outage(stage, report).await?;
     trouble::leave(stage, report, &run).await

@@ -62,6 +62,7 @@ async fn the_other_examples_are_taken_too() {
         "pool-rolling.yaml",
         "pool-service-image.yaml",
         "pool-worker.yaml",
+        "pool-snapshot.yaml",
         "request.yaml",
     ];
     for name in names {

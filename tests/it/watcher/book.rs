@@ -40,6 +40,8 @@ pub struct Member {
     pub finalized: bool,
     /// Instance names by attempt, as written in the status.
     pub attempts: BTreeMap<i64, String>,
+    /// When it was seen to sleep, and the attempt that had ended by then.
+    pub sleeps: Vec<(Timestamp, i64)>,
     pub claim: Option<Claim>,
     pub failed: bool,
     /// A person gave its instance up.
@@ -160,6 +162,7 @@ impl Book {
         member.failed = text(object, "/status/phase").as_deref() == Some("Failed");
         member.abandoned |= object.annotations().contains_key("sandbar.dev/abandon-instance");
         self.attempt(&mut member, object);
+        self.sleep(&mut member, object, seen);
         self.claim(uid, &mut member, object, seen);
         if member.deleted.is_none()
             && let Some(deleted) = &object.metadata.deletion_timestamp
@@ -181,6 +184,22 @@ impl Book {
         let had = member.attempts.entry(number).or_insert_with(|| name.clone());
         if *had != name {
             self.broken.push(format!("S1: attempt {number} of {} was named {had}, and {name} then", member.name));
+        }
+    }
+
+    /// Files: nobody sleeps whose files are not said to be whole in the store, or who is not held.
+    fn sleep(&mut self, member: &mut Member, object: &DynamicObject, seen: Timestamp) {
+        let attempt = member.attempts.keys().next_back().copied().unwrap_or_default();
+        let asleep = text(object, "/status/phase").as_deref() == Some("Hibernated");
+        if !asleep || member.sleeps.last().is_some_and(|(_, ended)| *ended == attempt) {
+            return;
+        }
+        member.sleeps.push((seen, attempt));
+        if text(object, "/status/hibernation/savedAt").is_none() {
+            self.broken.push(format!("files: {} sleeps and its files are not whole in the store", member.name));
+        }
+        if text(object, "/spec/claim/id").is_none() {
+            self.broken.push(format!("S6: {} sleeps and nobody holds it", member.name));
         }
     }
 

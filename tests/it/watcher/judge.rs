@@ -76,6 +76,7 @@ pub fn whole(
     broken.extend(book.doubts.iter().filter(|(pool, _)| kept(pool)).map(|(_, line)| line.clone()));
     made_for_members(book, &ours, leeway, broken);
     one_at_a_time(&ours, broken);
+    asleep(book, &ours, broken);
     let peak = inside_limits(book, &ours, leeway, broken);
     let foreign = untouched(book, &others, calls, broken);
     Summary {
@@ -133,6 +134,19 @@ fn one_at_a_time(ours: &[&Entry], broken: &mut Vec<String>) {
             if attempt(pair[0]) == attempt(pair[1]) {
                 broken.push(format!("S1: two apps of one attempt: {pair:#?}"));
             }
+        }
+    }
+}
+
+/// S4: who is said to sleep has no app of the attempts until then.
+fn asleep(book: &Book, ours: &[&Entry], broken: &mut Vec<String>) {
+    for app in ours {
+        let Some(member) = book.members.get(mark(app, "SANDBAR_UID")) else { continue };
+        let during = |(seen, ended): &&(Timestamp, i64)| {
+            attempt(app) <= *ended && app.created <= *seen && app.gone.is_none_or(|gone| gone > *seen)
+        };
+        if let Some((seen, _)) = member.sleeps.iter().find(during) {
+            broken.push(format!("S4: {} slept at {seen} while its app {} existed: {app:?}", member.name, app.name));
         }
     }
 }

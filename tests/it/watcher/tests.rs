@@ -118,6 +118,21 @@ fn a_member_let_go_while_its_app_exists_is_seen_s4() {
 }
 
 #[test]
+fn one_that_sleeps_while_its_app_exists_or_its_files_are_not_kept_is_seen_s4() {
+    let asleep = |kept: bool| {
+        let mut member = claimed("u", "run-1");
+        member["status"]["phase"] = "Hibernated".into();
+        member["status"]["hibernation"] = if kept { json!({"savedAt": at(5).to_string()}) } else { json!({}) };
+        member
+    };
+    let slept = book(&[(0, claimed("u", "run-1")), (10, asleep(true))]);
+    assert_eq!(none(&slept, vec![app("u", 1, Some(9))]), [""; 0]);
+    assert_eq!(none(&slept, vec![app("u", 1, Some(11))]), ["S4"]);
+    assert_eq!(none(&slept, vec![app("u", 1, None)]), ["S4"]);
+    assert_eq!(none(&book(&[(0, claimed("u", "run-1")), (10, asleep(false))]), vec![]), ["fi"], "files");
+}
+
+#[test]
 fn two_apps_or_two_names_of_one_attempt_are_seen_s1() {
     let seen = book(&[(0, member("u"))]);
     let twice = vec![app("u", 1, Some(9)), app("u", 5, None)];

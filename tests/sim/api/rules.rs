@@ -1,4 +1,4 @@
-//! The rules of the CRDs that decide who wins: B4–B9 and B11 of `api/rules.rs`, which the real API server evaluates in
+//! The rules of the CRDs that decide who wins: B4–B9, B11 and B14 of `api/rules.rs`, which the real API server evaluates in
 //! `tests/it/rules`.
 
 use sandbar::api::Span;
@@ -26,6 +26,9 @@ pub fn refused(old: &Value, new: &Value) -> Option<String> {
     let most = span(&after["template"]["claims"]["maxTTL"]);
     if most.is_some() && ttl(has) > most {
         return Some("B9: spec.claim.ttl: more than the pool's claims.maxTTL".to_owned());
+    }
+    if after["operatingMode"] == "Hibernated" && (after.get("slot").is_none() || has.is_none()) {
+        return Some("B14: spec.operatingMode: Hibernated is for a sandbox that somebody holds".to_owned());
     }
     let phase = old["status"]["phase"].as_str();
     let claimable = phase.is_none_or(|phase| ["Pending", "Creating", "Booting", "Warm"].contains(&phase));

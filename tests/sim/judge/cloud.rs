@@ -125,6 +125,9 @@ impl Judge {
         let instance = &member["status"]["instance"];
         let attempt: i64 = mark(app, "SANDBAR_ATTEMPT").parse().unwrap_or_default();
         let current = instance["attempt"].as_i64() == Some(attempt);
+        if current && !is_deleting(member) {
+            self.ends_app(world, member, &app.id);
+        }
         let lives = !is_deleting(member) && instance.get("failure").is_none();
         if current && lives {
             let holder = text(member, &["spec", "claim", "id"]);

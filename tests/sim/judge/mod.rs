@@ -2,9 +2,11 @@
 //! Looks at objects and at the cloud's books, never at what an operator believes.
 
 mod cloud;
+mod files;
 mod objects;
 mod pools;
 
+pub use files::is_usable;
 pub use pools::Limits;
 
 use crate::api::objects::{Key, text};

@@ -38,6 +38,9 @@ impl Judge {
             }
             _ => {}
         }
+        if let Some(new) = new.filter(|new| operator && new["spec"].get("claim").is_some()) {
+            self.told(world, new);
+        }
         let Some(old) = old else { return };
         let deleted = !is_deleting(old) && new.is_none_or(is_deleting);
         if operator && deleted && old["spec"].get("claim").is_some() {

@@ -119,6 +119,18 @@ fn a_swapped_token_catches_another_accounts_answer_s4() {
     catches(&script(pool(1, 2), acts), &[(Mutation::AnotherAccountsAnswer, "S4")]);
 }
 
+#[test]
+fn a_sleep_catches_files_that_are_neither_kept_nor_back() {
+    let acts = [
+        (200, Act::Claim { pool: 0, minutes: 25 }),
+        (260, Act::Write { run: 0 }),
+        (300, Act::Hibernate { run: 0 }),
+        (600, Act::Wake { run: 0 }),
+    ];
+    let mutations = [(Mutation::SaveOnlySaid, "files"), (Mutation::RestoreOnlySaid, "files")];
+    catches(&script(pool(1, 2), acts), &mutations);
+}
+
 /// The same for what needs an accident: one of the first seeds has it.
 fn catches_soon(script: &Script, mutation: Mutation, invariant: &str) {
     let seeded = (1..=60).map(|seed| Script { seed, ..script.clone() });

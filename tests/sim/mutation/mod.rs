@@ -55,6 +55,10 @@ pub enum Mutation {
     NoFence,
     /// After an unclear answer a claimer takes another member without asking.
     UnclearClaimForgotten,
+    /// Files are said to be kept, and are not.
+    SaveOnlySaid,
+    /// Files are said to be back, and are not.
+    RestoreOnlySaid,
 }
 
 /// What a mutation must know of what went by.
