@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check bench compare crds build controlplane toolchain
+.PHONY: help demo test crash check bench scale compare crds build controlplane toolchain
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -68,6 +68,11 @@ bench: toolchain ## Measure, and print the table of the README (6 min; first tim
 	$(call step,build the benchmark,10 min,$(CARGO) bench --bench claims --no-run)
 	@printf '\n== benchmark (about 6 min)\n' >&2
 	@$(CARGO) bench --bench claims
+
+scale: toolchain ## Measure a restart over 10,000 members and a storm of claims (10 min; first time 30 min)
+	$(call step,build the benchmark,10 min,$(CARGO) bench --bench scale --no-run)
+	@printf '\n== scale (about 10 min)\n' >&2
+	@$(CARGO) bench --bench scale
 
 # A debug build: what is compared are counts and simulated time.
 compare: toolchain build controlplane ## The library that people use today and Sandbar, the same bad day (6 min; needs doctl)

@@ -8,10 +8,11 @@ use sandbar::api::Sandbox;
 use sandbar::claims::{ClaimWish, Claims, RequestWish, fresh_id};
 use serde_json::json;
 
-use crate::meter::{OBJECTS, Writes, p50};
+use crate::common::Result;
+use crate::common::meter::{OBJECTS, Writes, p50};
+use crate::common::table::Table;
 use crate::scale::{name, size};
-use crate::table::Table;
-use crate::world::{Bench, Result};
+use crate::world::Bench;
 
 /// Claimers at once.
 const CROWD: usize = 10;

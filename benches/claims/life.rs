@@ -6,9 +6,10 @@ use sandbar::claims::{ClaimError, ClaimWish};
 use sandbar::cloudsim::admin::Op;
 use serde_json::json;
 
-use crate::meter::cpu;
-use crate::table::Table;
-use crate::world::{Bench, Result};
+use crate::common::Result;
+use crate::common::meter::cpu;
+use crate::common::table::Table;
+use crate::world::Bench;
 
 /// Pools, each with an account: a token may make 200 calls in a minute.
 const POOLS: [&str; 2] = ["refill-0", "refill-1"];

@@ -7,14 +7,15 @@
 //! the same time. Nothing here is a test: what is not met is said so.
 
 mod claiming;
+#[path = "../common/mod.rs"]
+mod common;
 mod life;
-mod meter;
 mod scale;
-mod table;
 mod world;
 
-use table::Table;
-use world::{Bench, Result};
+use common::Result;
+use common::table::Table;
+use world::Bench;
 
 fn main() -> Result<()> {
     // Two TLS users share one process: the provider is chosen here, once.
@@ -33,7 +34,7 @@ async fn run() -> Result<()> {
         eprintln!("the operator's last words:\n{}", bench.operator_log());
     }
     bench.stop().await;
-    table.print(began.elapsed());
+    table.print("make bench", began.elapsed());
     measured
 }
 

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use sandbar::cloudsim::admin::{Op, Summary};
 
-use crate::meter::{OBJECTS, Writes, cpu, peak, resident};
-use crate::table::Table;
-use crate::world::{Bench, Result};
+use crate::common::Result;
+use crate::common::meter::{OBJECTS, Writes, cpu, peak, resident};
+use crate::common::table::Table;
+use crate::world::Bench;
 
 /// Pools in all, as many as [`crate::claiming`] needs. Each has an account of its own, whose token may make 200 calls
 /// in a minute.

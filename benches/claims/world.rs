@@ -19,10 +19,8 @@ use sandbar::dev::world::{LocalWorld, WorldOptions};
 use serde_json::json;
 use tower::util::MapRequestLayer;
 
-use crate::meter::Writes;
-
-/// What a step gives, or why it could not be measured.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use crate::common::Result;
+use crate::common::meter::Writes;
 
 /// Everything is in here.
 const NAMESPACE: &str = "default";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::Client;
 
-use crate::world::Result;
+use super::Result;
 
 /// Ticks per second in `/proc/PID/stat`: fixed by the kernel's interface.
 const TICKS: f64 = 100.0;

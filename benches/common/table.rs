@@ -38,14 +38,14 @@ impl Table {
     }
 
     /// Prints everything as Markdown.
-    pub fn print(&self, took: Duration) {
+    pub fn print(&self, command: &str, took: Duration) {
         println!("\n| measure | bar | figure | met |\n| --- | --- | --- | --- |");
         for Row { what, bar, figure, met } in &self.rows {
             let met = met.map_or("", |met| if met { "yes" } else { "**no**" });
             println!("| {what} | {bar} | {figure} | {met} |");
         }
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        println!("\n`make bench` on {cores} cores, {} s.", took.as_secs());
+        println!("\n`{command}` on {cores} cores, {} s.", took.as_secs());
     }
 }
 
