@@ -190,8 +190,9 @@ async fn fork_in_nursery(command: Command) -> io::Result<std::process::Child> {
     born.await.map_err(|_| closed())?
 }
 
+/// Makes the process end with the thread that starts it, however that ends (on Linux).
 #[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
+pub fn die_with_parent(command: &mut Command) {
     let parent = Pid::this();
     let set = move || {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -202,8 +203,9 @@ fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(set) };
 }
 
+/// Makes the process end with the thread that starts it, where the system can do that.
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut Command) {}
+pub fn die_with_parent(_command: &mut Command) {}
 
 #[cfg(test)]
 mod tests {

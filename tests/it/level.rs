@@ -187,6 +187,7 @@ async fn what_is_not_ours_is_never_touched_s9() {
     let left: BTreeMap<&str, State> = ledger.existing().map(|app| (app.name.as_str(), app.state)).collect();
     let ours = ["sb-abcdefghijklmnopqrstuvwx23", "sb-bbcdefghijklmnopqrstuvwx23", "by-hand"];
     assert_eq!(left, ours.map(|name| (name, State::Active)).into());
+    scene.watcher.verdict().await;
 }
 
 /// Makes an app past the operator, with the account's token.

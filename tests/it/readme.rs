@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use sandbar::dev::binaries::{Binaries, Tool};
+use sandbar::dev::nursery::die_with_parent;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -53,6 +54,7 @@ async fn up(dir: &Path) -> Child {
     let mut command = Command::new(PROGRAM);
     command.args(["dev", "up", "--speed", "60", "--dir"]).arg(dir).args(["--", "--listing-period", "1s"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    die_with_parent(command.as_std_mut());
     let mut process = command.spawn().expect("sandbar dev up starts");
     let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
     let line = timeout(START, lines.next_line()).await.expect("ready in time").expect("text");

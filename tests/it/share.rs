@@ -82,4 +82,5 @@ async fn a_bound_that_cannot_be_read_lets_nothing_be_made() {
     assert_eq!(scene.totals().await.made, 0);
     annotate(&scene, json!({"sandbar.dev/max-sandboxes": null})).await;
     shows(&scene, POOL, "one warm", |pool| warm(pool) == 1).await;
+    scene.sound(1).await;
 }

@@ -97,7 +97,8 @@ fn operator() -> OperatorSpec {
 fn account(token: String) -> AccountSettings {
     let mut account = quick_account(token);
     account.timings.ready_seconds = Seconds::Fixed(0.1);
-    account.timings.delete_seconds = Seconds::Fixed(0.1);
+    // Long enough that one who takes an accepted delete for the end is seen.
+    account.timings.delete_seconds = Seconds::Fixed(2.0);
     account
 }
 

@@ -15,7 +15,7 @@ use crate::world::TestEnv;
 /// The bound of every wait: leases have to run out in it, next to many others on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 /// Of both claims: long beside the whole seconds of time-stamps, so that an early end is seen.
-const TTL: &str = "4s";
+const TTL: &str = "10s";
 /// `limits.maxSandboxes` of the pool.
 pub const LIMIT: u32 = 3;
 

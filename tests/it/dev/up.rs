@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sandbar::dev::nursery::die_with_parent;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -64,6 +65,7 @@ pub fn whole(dir: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["dev", "up", "--virtual", "--dir"]).arg(dir);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    die_with_parent(command.as_std_mut());
     command
 }
 

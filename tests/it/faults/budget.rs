@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use sandbar::cloudsim::admin::{Fault, Limits, Rule, State};
 use serde_json::json;
 
@@ -30,6 +31,9 @@ async fn calls_stay_inside_the_budget_and_deletes_keep_their_share_s12() {
             if calls >= SHARE { Ok(()) } else { Err(format!("{calls} calls")) }
         })
         .await;
+    let first = scene.calls(0).await;
+    let took = first[SHARE - 1].time.duration_since(first[0].time);
+    assert!(took < SignedDuration::from_secs(55), "too slow a machine to use the share up: {took:#}");
     let still = async || {
         let calls = scene.calls(0).await.len();
         if calls == SHARE { Ok(()) } else { Err(format!("{calls} calls")) }

@@ -25,6 +25,9 @@ async fn a_redeployed_claimed_sandbox_says_that_its_files_are_lost() {
     let told = scene.shows(&name(&member), "FilesLost", |member| is(member, "FilesLost")).await;
     assert_eq!((told.metadata.uid.as_ref(), held(&told)), (member.metadata.uid.as_ref(), Some("run-1")));
     assert!(!told.is_deleting() && told.phase() == Phase::Claimed);
+    scene.level(1).await;
+    let totals = scene.totals().await;
+    assert_eq!((totals.made, totals.existing), (2, 2), "the claimed one and the next, and no other for it");
     scene.sound(4).await;
 }
 

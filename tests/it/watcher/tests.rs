@@ -99,9 +99,9 @@ fn a_claimed_member_deleted_before_its_time_is_seen_unless_somebody_may_s7() {
         member["metadata"]["deletionTimestamp"] = at(second).to_string().into();
         member
     };
-    let early = book(&[(0, claimed("u", "run-1")), (50, deleted(50))]);
-    assert_eq!(none(&early, vec![]), ["S7"]);
-    assert_eq!(none(&book(&[(0, claimed("u", "run-1")), (60, deleted(60))]), vec![]), [""; 0]);
+    // Two seconds are what whole seconds and the operator's knowledge of the clock can hide.
+    let ends = |second: i64| none(&book(&[(0, claimed("u", "run-1")), (second, deleted(second))]), vec![]);
+    assert_eq!((ends(57), ends(58)), (vec!["S7".to_owned()], vec![]));
     let mut told = book(&[(0, claimed("u", "run-1"))]);
     told.told.insert("run-1".to_owned());
     told.sandbox(&object(deleted(50)), at(50));
