@@ -8,7 +8,7 @@ use kube::{Resource, ResourceExt};
 use sandbar::api::{Phase, Sandbox, SandboxPool};
 use sandbar::providers::budget::Budget;
 use sandbar::providers::digitalocean::DigitalOcean;
-use sandbar::providers::{CreateRequest, Instance, Marks, Provider, Timing, instance_name};
+use sandbar::providers::{CreateRequest, Inputs, Instance, Marks, Provider, Timing, instance_name};
 use sandbar::telemetry::secret::Secret;
 use serde_json::json;
 
@@ -153,6 +153,7 @@ async fn app(cloud: &DigitalOcean, pool: &SandboxPool, member: &Sandbox) -> Resu
     };
     let template = member.spec.template.clone().ok_or("a member without template")?;
     let name = instance_name(INSTALLATION, &uid, 1);
-    let request = CreateRequest { name, marks, template, agent_token: Secret::new("none".to_owned()) };
+    let agent_token = Secret::new("none".to_owned());
+    let request = CreateRequest { name, marks, template, agent_token, inputs: Inputs::default() };
     Ok(cloud.create(&request).await?)
 }
