@@ -13,6 +13,7 @@ mod judge;
 mod mutation;
 mod net;
 mod operator;
+mod panics;
 mod proofs;
 mod queue;
 mod run;

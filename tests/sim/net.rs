@@ -90,7 +90,7 @@ impl Net {
     }
 
     /// What happens to a call to the API server.
-    pub fn to_api(&mut self, caller: Caller, now: Instant) -> Fate {
+    pub fn api_fate(&mut self, caller: Caller, now: Instant) -> Fate {
         let (out, back) = (self.millis(1, 12), self.millis(1, 12));
         let mut fate = Fate { out, back, lost_before: false, lost_after: false, refused: false };
         let share = self.trouble.filter(|(_, until)| now < *until).map_or(0.0, |(share, _)| share);
@@ -109,7 +109,7 @@ impl Net {
     }
 
     /// What happens to a call to the cloud: its errors are the cloud's own, the network may be slow.
-    pub fn to_cloud(&mut self, now: Instant) -> Fate {
+    pub fn cloud_fate(&mut self, now: Instant) -> Fate {
         let (mut out, back) = (self.millis(5, 120), self.millis(5, 120));
         let share = self.slow_cloud.filter(|(_, until)| now < *until).map_or(0.0, |(share, _)| share);
         if share > 0.0 && self.chance(share) {

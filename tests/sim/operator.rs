@@ -95,6 +95,7 @@ async fn one_life(world: &Arc<World>, caller: Caller, setup: Setup) {
     let (identity, timings) = (caller.to_string(), Timings::of(LEASE));
     let leadership = Leadership::acquire_at(ticks, lease_client, SYSTEM, DEFAULT_LEASE, &identity, timings).await;
     world.note(&format!("{caller} leads"));
+    world.judge().trouble(Duration::ZERO);
     let handle = if world.mutates(Mutation::NoFence) { LeaseHandle::unfenced() } else { leadership.handle() };
     let assembled = assembled(world, caller, clock, handle);
     let context = Arc::clone(&assembled.context);

@@ -1,7 +1,7 @@
 //! What makes the simulation worth believing: a seed does the same twice, and a disturbance that costs no instance
 //! changes neither the end nor the counts.
 
-use crate::run::run;
+use crate::run::{Outcome, run};
 use crate::script::{Act, PoolPlan, Script, Trouble};
 use crate::seeds::tree;
 use proptest::strategy::ValueTree;
@@ -39,11 +39,20 @@ fn day(disturbance: Option<Act>, at: u32) -> Script {
     Script { seed: 11, operators: 2, skew: [0, 0], pools: vec![pool], minutes: 60, acts }
 }
 
+/// What the pool tells is what the cloud bills, but for the time in which nobody could see that an app was gone.
+fn costs_what_it_is_billed(outcome: &Outcome, what: &str) {
+    for cost in &outcome.costs {
+        assert!(cost.billed_usd > 0.0, "{what}: {cost:?}");
+        assert!((cost.told_usd - cost.billed_usd).abs() <= cost.minutes_usd, "{what}: {cost:?}");
+    }
+}
+
 #[test]
-fn a_disturbance_that_costs_no_instance_changes_neither_end_nor_counts_s8() {
+fn a_disturbance_that_costs_no_instance_changes_neither_end_nor_counts_nor_cost_s8_s14() {
     let quiet = run(&day(None, 0), None);
     assert!(quiet.violations.is_empty(), "{:?}\n{}", quiet.violations, quiet.tail());
     assert_eq!((quiet.figures.creates, quiet.figures.deletes), (6, 5), "three, and one for each claim; one stays");
+    costs_what_it_is_billed(&quiet, "undisturbed");
     let crash = |calls, after| Act::Crash { operator: 0, calls, after };
     let cloud = |trouble| Act::Cloud { trouble, seconds: 240 };
     let disturbances = [
@@ -53,6 +62,8 @@ fn a_disturbance_that_costs_no_instance_changes_neither_end_nor_counts_s8() {
         (440, crash(2, true)),
         (440, crash(9, false)),
         (1_900, crash(3, true)),
+        (14, Act::Kill { operator: 0 }),
+        (1_901, Act::Kill { operator: 0 }),
         (5, cloud(Trouble::LostReplies)),
         (2_380, cloud(Trouble::LostReplies)),
         (100, cloud(Trouble::ReadOutage)),
@@ -64,6 +75,9 @@ fn a_disturbance_that_costs_no_instance_changes_neither_end_nor_counts_s8() {
     for (at, act) in disturbances {
         let outcome = run(&day(Some(act.clone()), at), None);
         assert!(outcome.violations.is_empty(), "{act:?}: {:?}\n{}", outcome.violations, outcome.tail());
+        if matches!(act, Act::Crash { .. } | Act::Kill { .. } | Act::Api { .. }) {
+            costs_what_it_is_billed(&outcome, &format!("{act:?}"));
+        }
         assert_eq!(outcome.end, quiet.end, "{act:?}");
         let counts = |outcome: &crate::run::Outcome| (outcome.figures.creates, outcome.figures.deletes);
         assert_eq!(counts(&outcome), counts(&quiet), "{act:?}");

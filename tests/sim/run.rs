@@ -2,8 +2,9 @@
 
 use crate::mutation::Mutation;
 use crate::operator::{self, Setup};
+use crate::panics;
 use crate::script::Script;
-use crate::settle;
+use crate::settle::{self, Cost};
 use crate::users::{Users, collect_garbage, give_token_back};
 use crate::world::{ACCOUNT, World};
 use sandbar::cloudsim::admin::Faults;
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub hash: u64,
     /// What is left at the end: pools with the number of their members.
     pub end: Vec<String>,
+    /// What the pools that are left cost.
+    pub costs: Vec<Cost>,
     /// Every step.
     pub steps: Vec<String>,
 }
@@ -55,6 +58,7 @@ impl Outcome {
 
 /// Runs a script to its end, or to the first violation.
 pub fn run(script: &Script, mutation: Option<Mutation>) -> Outcome {
+    panics::watch();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     runtime.block_on(async {
@@ -105,6 +109,7 @@ async fn quiet_until(world: &World, until: Instant) -> bool {
 }
 
 fn has_violation(world: &World) -> bool {
+    world.judge().strays_are_swept(world);
     !world.judge().violations.is_empty()
 }
 
@@ -140,24 +145,18 @@ async fn settled(world: &Arc<World>, script: &Script) -> Option<Vec<String>> {
     }
 }
 
-/// Level and no demand: nothing is written (S10). Replacement by age goes on for ever.
+/// Level and no demand: nothing is written, at most what replaces the members of a pool by their age (S10).
 async fn silence(world: &Arc<World>) {
     // What follows the last change at once, such as a status that was held back.
     tokio::time::sleep(Duration::from_secs(10 * 60)).await;
-    if settle::ages(world) {
-        return;
-    }
-    let before = {
-        let judge = world.judge();
-        (judge.writes, judge.creates, judge.deletes)
-    };
+    let ageing = settle::ageing(world);
+    world.judge().said.clear();
     tokio::time::sleep(SILENCE).await;
     let mut judge = world.judge();
-    let after = (judge.writes, judge.creates, judge.deletes);
-    if before != after {
-        let writes = after.0 - before.0;
-        let what =
-            format!("{writes} writes, {} creates, {} deletes while level", after.1 - before.1, after.2 - before.2);
+    let explained = |line: &String| ageing.iter().any(|pool| line.contains(pool.as_str()));
+    let said: Vec<String> = judge.said.iter().filter(|line| !explained(line)).cloned().collect();
+    if let Some(first) = said.first() {
+        let what = format!("{} writes while level, the first: {first}", said.len());
         judge.accuse(world, "S10", what);
     }
 }
@@ -167,6 +166,7 @@ fn outcome(world: &World, end: Vec<String>) -> Outcome {
     let (judge, net, trace) = (world.judge(), world.net(), world.trace());
     let mut violations = judge.violations.clone();
     violations.extend(refused);
+    violations.extend(panics::seen().iter().map(|panic| format!("panic: {panic}")));
     Outcome {
         figures: Figures {
             virtual_time: world.age(),
@@ -179,6 +179,7 @@ fn outcome(world: &World, end: Vec<String>) -> Outcome {
         violations,
         hash: trace.hash(),
         end,
+        costs: settle::costs(world),
         steps: trace.lines().to_vec(),
     }
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use sandbar::cloudsim::admin::{Fault, Op, Rule, Shape};
+use std::time::Duration;
 
 /// Generated scripts last so long, in minutes.
 const MINUTES: u32 = 100;
@@ -111,6 +112,14 @@ pub enum Act {
         calls: u32,
         after: bool,
     },
+    /// An operator's process dies at once, wherever it is.
+    Kill {
+        operator: usize,
+    },
+    /// Somebody replaces a member by force: it goes without its finalizer and is made again under its name.
+    Replace {
+        member: usize,
+    },
     /// An operator's cache of Sandboxes stops.
     Stall {
         operator: usize,
@@ -146,6 +155,23 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// For so long it explains what goes wrong.
+    pub fn lasts(&self) -> Duration {
+        let seconds = match self {
+            Self::Cloud { seconds, .. }
+            | Self::Api { seconds, .. }
+            | Self::SlowCloud { seconds, .. }
+            | Self::Pause { seconds, .. }
+            | Self::Stall { seconds, .. }
+            | Self::Revoke { seconds }
+            | Self::Swap { seconds } => *seconds,
+            _ => 0,
+        };
+        Duration::from_secs(seconds.into())
+    }
+}
+
 /// How the cloud misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -167,7 +193,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ReadOutage,
         Self::LostReplies,
         Self::CreatesFail,
@@ -179,6 +205,7 @@ impl Trouble {
         Self::TooMany,
         Self::Hangs,
         Self::BlindReads,
+        Self::DeepLag,
         Self::Everything,
     ];
 
@@ -261,6 +288,7 @@ fn fault() -> impl Strategy<Value = Act> {
         3 => (one.clone(), 5..400_u32).prop_map(|(operator, seconds)| Act::Pause { operator, seconds }),
         5 => (one.clone(), 1..40_u32, any::<bool>())
             .prop_map(|(operator, calls, after)| Act::Crash { operator, calls, after }),
+        4 => one.clone().prop_map(|operator| Act::Kill { operator }),
         2 => (one, 5..200_u32).prop_map(|(operator, seconds)| Act::Stall { operator, seconds }),
         2 => while_.clone().prop_map(|seconds| Act::Store { seconds }),
         1 => while_.clone().prop_map(|seconds| Act::Revoke { seconds }),

@@ -40,6 +40,7 @@ fn failing(seed: u64, sum: &Mutex<Figures>) -> Option<(Script, Outcome)> {
     if worst.1.violations.is_empty() {
         return None;
     }
+    eprintln!("seed {seed} fails, and is made smaller: {}", worst.1.violations.join("; "));
     let mut more = tree.simplify();
     for _ in 0..SHRINKS {
         if !more {

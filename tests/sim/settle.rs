@@ -97,9 +97,43 @@ fn secrets(world: &World, members: &[&Arc<Value>]) -> Result<(), String> {
     if tokens == members.len() { Ok(()) } else { Err(format!("{tokens} tokens for {} members", members.len())) }
 }
 
-/// Whether a pool replaces its members by age.
-pub fn ages(world: &World) -> bool {
-    all(world, "sandboxpools").iter().any(|pool| pool["spec"]["warm"].get("maxAge").is_some())
+/// What a pool's status says that it cost, against the cloud's books (S14).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cost {
+    pub told_usd: f64,
+    pub billed_usd: f64,
+    /// What a minute of each of its apps cost.
+    pub minutes_usd: f64,
+}
+
+/// The costs of the pools that are left.
+pub fn costs(world: &World) -> Vec<Cost> {
+    let (books, now) = (world.cloud.ledger(), world.wall.now());
+    let cost = |pool: &Arc<Value>| {
+        let told = &pool["status"]["cost"];
+        let usd = |field: &str| text(told, &[field]).parse::<f64>().unwrap_or_default();
+        let since: Option<jiff::Timestamp> = text(told, &["since"]).parse().ok();
+        let hours = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64() / 3600.0);
+        let uid = text(pool, &["metadata", "uid"]);
+        let own = books.apps.iter().filter(|app| app.marks.get("SANDBAR_POOL_UID").is_some_and(|mark| mark == uid));
+        let minute = |app: &Entry| {
+            let seconds = app.gone.unwrap_or(now).duration_since(app.created).as_secs_f64();
+            app.usd / seconds.max(60.0) * 60.0
+        };
+        Cost {
+            told_usd: usd("settledUsd") + usd("usdPerHour") * hours,
+            billed_usd: own.clone().map(|app| app.usd).sum(),
+            minutes_usd: own.map(minute).sum(),
+        }
+    };
+    all(world, "sandboxpools").iter().map(cost).collect()
+}
+
+/// Pools that replace their members by age, by name.
+pub fn ageing(world: &World) -> Vec<String> {
+    let pools = all(world, "sandboxpools");
+    let ageing = pools.iter().filter(|pool| pool["spec"]["warm"].get("maxAge").is_some());
+    ageing.map(|pool| name(pool).to_owned()).collect()
 }
 
 /// Calls that the cloud's rate limit would have refused (S12).

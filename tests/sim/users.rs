@@ -109,6 +109,7 @@ impl Users {
     }
 
     fn claim(&mut self, pool: usize, minutes: u32) {
+        self.world.judge().asked(pool_name(pool));
         let (claims, id) = (self.claims.clone(), self.fresh_run());
         let wish = ClaimWish { holder: "somebody".to_owned(), ttl: Some(Span::minutes(minutes)), id: Some(id) };
         tokio::spawn(async move {
@@ -117,6 +118,7 @@ impl Users {
     }
 
     fn request(&mut self, pool: usize, minutes: u32) {
+        self.world.judge().asked(pool_name(pool));
         let (claims, id) = (self.claims.clone(), self.fresh_run());
         let wish = RequestWish {
             id,
@@ -177,6 +179,7 @@ impl Users {
     /// What nobody wishes for.
     async fn disturb(&mut self, act: &Act) {
         let world = self.world.clone();
+        world.judge().trouble(act.lasts());
         let after = |seconds: u32| Instant::now() + Duration::from_secs(seconds.into());
         match act {
             Act::Cloud { trouble, seconds } => {
@@ -196,6 +199,8 @@ impl Users {
             Act::Crash { operator, calls, after } => {
                 world.net().operators[*operator].crash = Some(Crash { calls: *calls, after: *after });
             }
+            Act::Kill { operator } => world.kill_now(*operator),
+            Act::Replace { member } => self.replace(*member),
             Act::Stall { operator, seconds } => {
                 world.net().operators[*operator].stalled_until = Some(after(*seconds));
             }
@@ -208,6 +213,25 @@ impl Users {
             Act::LookAlike { marked } => self.plant(*marked).await,
             _ => {}
         }
+    }
+
+    /// What `kubectl replace --force` does to a member whose finalizer somebody took off.
+    fn replace(&self, index: usize) {
+        let members = self.world.objects().list("sandboxes", Some(NAMESPACE));
+        let Some(member) = members.iter().filter(|object| object["spec"].get("slot").is_some()).nth(index) else {
+            return;
+        };
+        let key = path("sandboxes", member["metadata"]["name"].as_str()).key();
+        let mut again = Value::clone(member);
+        let mut objects = self.world.objects();
+        objects.remove(&key);
+        again["metadata"]["uid"] = objects.fresh_uid().into();
+        if let Some(fields) = again.as_object_mut() {
+            fields.remove("status");
+        }
+        objects.put(&key, again);
+        drop(objects);
+        self.world.changed.notify_waiters();
     }
 
     fn app(&self, index: usize) -> Option<String> {

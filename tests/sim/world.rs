@@ -136,12 +136,16 @@ impl World {
 
     /// One request to the API server, by whoever calls.
     pub async fn ask_api(self: &Arc<Self>, caller: Caller, request: api::Request) -> Result<Answer, Lost> {
-        let fate = self.net().to_api(caller, Instant::now());
+        let fate = self.net().api_fate(caller, Instant::now());
         let writes = request.method != http::Method::GET;
         let lease = request.target.plural == "leases" || request.target.plural == "events";
         let what = format!("{caller} {} {} {}", request.method, request.target.plural, name_of(&request));
         if writes && !lease {
-            self.judge().issued(self, caller, &what);
+            let owner = self.owner_of(&request);
+            self.judge().issued(self, caller, &format!("{what} {owner}"));
+        } else if writes && request.target.plural == "events" && matches!(caller, Caller::Operator { .. }) {
+            let what = format!("{what} {}", request.body["regarding"]["name"]);
+            self.judge().said.push(what);
         }
         let asked = request.clone();
         let effect = move |world: Arc<Self>| -> BoxFuture<'static, Answer> {
@@ -153,6 +157,14 @@ impl World {
         };
         let answer = self.carry(caller, fate, writes && !lease, effect).await?;
         Ok(crate::mutation::answered(self, caller, &request, answer))
+    }
+
+    /// Who owns what a request is about, by name: a secret's own name tells nobody.
+    fn owner_of(&self, request: &api::Request) -> String {
+        let owner =
+            |object: &serde_json::Value| object["metadata"]["ownerReferences"][0]["name"].as_str().map(str::to_owned);
+        let stored = || self.objects().get(&request.target.key()).and_then(|object| owner(object));
+        owner(&request.body).or_else(stored).unwrap_or_default()
     }
 
     fn carry_out(&self, caller: Caller, request: &api::Request, refused: bool) -> Answer {
@@ -184,7 +196,7 @@ impl World {
         caller: Caller,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Lost> {
-        let fate = self.net().to_cloud(Instant::now());
+        let fate = self.net().cloud_fate(Instant::now());
         let what = format!("{caller} {} {}", request.method(), request.uri().path());
         let writes =
             matches!(request.method().as_str(), "POST" | "DELETE") && !request.uri().path().ends_with("propose");
@@ -267,6 +279,18 @@ impl World {
         if self.net().crashes_here(caller, after) {
             self.kill(caller).await;
         }
+    }
+
+    /// An operator dies at a moment that is not one of its calls.
+    pub fn kill_now(&self, index: usize) {
+        let mut net = self.net();
+        if net.operators[index].dead || net.operators[index].life == 0 {
+            return;
+        }
+        net.operators[index].dead = true;
+        net.crashes += 1;
+        drop(net);
+        self.died[index].notify_one();
     }
 
     async fn kill(&self, caller: Caller) {

@@ -1,5 +1,6 @@
 //! Apps: who makes them, who ends them, how many there are.
 
+use super::known::OLD_VIEW;
 use super::objects::is_deleting;
 use super::pools::has_finalizer;
 use super::{Judge, holds_lease};
@@ -7,10 +8,12 @@ use crate::api::objects::text;
 use crate::net::Caller;
 use crate::world::{INSTALLATION, World};
 use bytes::Bytes;
+use jiff::Timestamp;
 use sandbar::api::MEMBER_FINALIZER;
 use sandbar::cloudsim::admin::{Entry, Ledger, State};
 use sandbar::providers::is_our_name;
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// A create call, as its body tells.
 #[derive(Clone, Debug)]
@@ -31,6 +34,16 @@ fn variable(body: &Value, name: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
+/// The member that a call is about, by name.
+fn about(world: &World, request: &http::Request<Bytes>) -> String {
+    if request.method() == http::Method::POST {
+        return variable(&serde_json::from_slice(request.body()).unwrap_or_default(), "SANDBAR_NAME");
+    }
+    let id = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let books = world.cloud.ledger();
+    books.apps.iter().find(|app| app.id == id).map(|app| mark(app, "SANDBAR_NAME").to_owned()).unwrap_or_default()
+}
+
 impl Judge {
     /// An operator sends a call to the cloud; gives what a create is about.
     pub fn calls(
@@ -43,6 +56,9 @@ impl Judge {
     ) -> Option<Create> {
         if writes && !holds_lease(world, caller) {
             self.accuse(world, "S15", format!("{what} is sent by who does not hold the Lease"));
+        }
+        if writes {
+            self.said.push(format!("{what} {}", about(world, request)));
         }
         if !writes || request.method() != http::Method::POST {
             return None;
@@ -68,7 +84,22 @@ impl Judge {
             );
             self.accuse(world, "S2", what);
         }
+        if let Some(member) = member {
+            self.may_create(world, &create, member);
+        }
         Some(create)
+    }
+
+    /// A create for a member that its sender could know to be on its way out (S2), or to have had its one app (S1).
+    fn may_create(&mut self, world: &World, create: &Create, member: &Value) {
+        let long_ago = |time: Timestamp| world.wall.now().duration_since(time) > OLD_VIEW;
+        let deleted = text(member, &["metadata", "deletionTimestamp"]).parse().is_ok_and(long_ago);
+        if deleted {
+            self.accuse(world, "S2", format!("create of {} for a member that was deleted long ago", create.name));
+        }
+        if self.known.ready.get(&create.uid).copied().is_some_and(long_ago) {
+            self.accuse(world, "S1", format!("create of {} for a member that had its app", create.name));
+        }
     }
 
     /// A call that changes something took effect, or did not.
@@ -91,9 +122,19 @@ impl Judge {
     }
 
     fn appeared(&mut self, world: &World, caller: Caller, app: &Entry, after: &Ledger) {
-        let late = world.net().is_dead(caller) || !holds_lease(world, caller);
+        let late = !holds_lease(world, caller);
         if late {
             self.strays.insert(app.id.clone());
+            self.known.late.insert(app.id.clone(), (caller.to_string(), Instant::now()));
+            let of_this_loss = self.known.late.values().filter(|(who, _)| *who == caller.to_string()).count();
+            let most = self.pools.concurrent();
+            if i64::try_from(of_this_loss).unwrap_or(i64::MAX) > most {
+                self.accuse(
+                    world,
+                    "S15",
+                    format!("{caller} made {of_this_loss} apps after it lost the Lease, of {most}"),
+                );
+            }
         }
         let uid = mark(app, "SANDBAR_UID");
         if uid.is_empty() {
@@ -128,7 +169,9 @@ impl Judge {
         if current && !is_deleting(member) {
             self.ends_app(world, member, &app.id);
         }
-        let lives = !is_deleting(member) && instance.get("failure").is_none();
+        // What an operator wrote about a failure counts only where the cloud's books know of one.
+        let failed = instance.get("failure").is_some() && self.is_explained(world, member, app);
+        let lives = !is_deleting(member) && !failed;
         if current && lives {
             let holder = text(member, &["spec", "claim", "id"]);
             self.accuse(

@@ -18,6 +18,12 @@ pub fn is_usable(member: &Value) -> bool {
     text(member, &["status", "phase"]) == "Claimed" && says(member, "Ready") && !says(member, "FilesLost")
 }
 
+/// Whether a member sleeps, or is woken and has not its files back.
+pub fn keeps_its_files(member: &Value) -> bool {
+    let hibernation = &member["status"]["hibernation"];
+    hibernation["savedAt"].is_string() && hibernation["restoredAt"].is_null() && hibernation["lostAt"].is_null()
+}
+
 impl Judge {
     /// The status of a claimed member was written.
     pub(super) fn told(&mut self, world: &World, member: &Value) {

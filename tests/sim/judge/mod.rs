@@ -3,6 +3,7 @@
 
 mod cloud;
 mod files;
+mod known;
 mod objects;
 mod pools;
 
@@ -21,16 +22,17 @@ use std::collections::BTreeSet;
 pub struct Judge {
     /// What must not be, with the invariant's id first.
     pub violations: Vec<String>,
-    /// Writes that operators sent to the API server, those of Lease and Events apart.
-    pub writes: u64,
     /// Apps made, and ends of apps begun.
     pub creates: u64,
     pub deletes: u64,
-    /// Apps made by calls that arrived when their sender had lost the Lease, or was dead (S15's exception).
+    /// Apps made by calls that arrived when their sender had lost the Lease (S15's exception).
     pub strays: BTreeSet<String>,
     /// An operator sweeps for orphans right now.
     pub sweeps: bool,
     pub(crate) pools: Limits,
+    known: known::Known,
+    /// Whom or what operators wrote to, in every write: Events and calls without effect too, the Lease not.
+    pub said: Vec<String>,
 }
 
 impl Judge {
@@ -49,7 +51,7 @@ impl Judge {
         if !matches!(caller, Caller::Operator { .. }) {
             return;
         }
-        self.writes += 1;
+        self.said.push(what.to_owned());
         if !holds_lease(world, caller) {
             self.accuse(world, "S15", format!("{what} is sent by who does not hold the Lease"));
         }

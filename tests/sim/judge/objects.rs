@@ -1,11 +1,14 @@
 //! Sandboxes: cap, level, claims, deletions, finalizers.
 
 use super::Judge;
+use super::files::keeps_its_files;
+use super::known::OLD_VIEW;
 use super::pools::has_finalizer;
 use crate::api::objects::text;
 use crate::world::{NAMESPACE, World};
 use jiff::{SignedDuration, Timestamp};
 use sandbar::api::{END_CLAIMS_ANNOTATION, MEMBER_FINALIZER, Span};
+use sandbar::cloudsim::admin::Entry;
 use serde_json::Value;
 
 /// An operator tells the API server's time to within this.
@@ -36,6 +39,7 @@ impl Judge {
             (Some(old), Some(new)) if old["spec"].get("claim").is_none() && new["spec"].get("claim").is_some() => {
                 self.claimed(world, old, new);
             }
+            (Some(old), Some(new)) => self.changed(world, old, new),
             _ => {}
         }
         if let Some(new) = new.filter(|new| operator && new["spec"].get("claim").is_some()) {
@@ -54,6 +58,7 @@ impl Judge {
     /// The operator made a member.
     fn made(&mut self, world: &World, new: &Value) {
         let pool = text(new, &["spec", "poolRef", "name"]).to_owned();
+        self.may_fill(world, &pool);
         let all = world.objects().list("sandboxes", None);
         let members: Vec<_> = all
             .iter()
@@ -80,6 +85,46 @@ impl Judge {
         }
     }
 
+    /// Whether its pool may have new members at all.
+    fn may_fill(&mut self, world: &World, pool: &str) {
+        let key = ("sandboxpools".to_owned(), NAMESPACE.to_owned(), pool.to_owned());
+        let Some(object) = world.objects().get(&key).cloned() else { return };
+        let deleted = time(&object["metadata"]["deletionTimestamp"]);
+        // One on its way waits as long as its sender stands still.
+        if deleted.is_some_and(|at| world.wall.now().duration_since(at) > OLD_VIEW + OLD_VIEW) {
+            self.accuse(world, "S2", format!("a member is made for pool {pool}, which was deleted long ago"));
+        }
+        if object["spec"]["warm"]["activation"] == "OnFirstClaim" && !self.known.asked.contains(pool) {
+            self.accuse(world, "S11", format!("pool {pool} gets a member before anybody asked"));
+        }
+    }
+
+    /// A member that is there was written: its claim stays whose it is, and its attempts end with its life.
+    fn changed(&mut self, world: &World, old: &Value, new: &Value) {
+        let name = text(new, &["metadata", "name"]);
+        let (had, has) = (&old["spec"]["claim"], &new["spec"]["claim"]);
+        if !had.is_null() && ["id", "holder", "for"].iter().any(|field| had.get(field) != has.get(field)) {
+            self.accuse(world, "S6", format!("the claim {had} on {name} becomes {has}"));
+        }
+        let attempt = |object: &Value| object["status"]["instance"]["attempt"].as_i64().unwrap_or_default();
+        let uid = text(new, &["metadata", "uid"]);
+        if attempt(new) > attempt(old) {
+            // The write meets the version that its sender saw, so there is no lag to allow for.
+            if is_deleting(old) {
+                self.accuse(world, "S2", format!("attempt {} of {name}, which is on its way out", attempt(new)));
+            }
+            if self.known.ready.contains_key(uid) {
+                self.accuse(world, "S1", format!("attempt {} of {name}, which was ready once", attempt(new)));
+            }
+        }
+        if keeps_its_files(new) {
+            // Waking is a new attempt, and what was in the old one is kept.
+            self.known.ready.remove(uid);
+        } else if new["status"]["instance"]["readyAt"].is_string() {
+            self.known.ready.entry(uid.to_owned()).or_insert(world.wall.now());
+        }
+    }
+
     /// Somebody's claim was stored on a member.
     fn claimed(&mut self, world: &World, old: &Value, new: &Value) {
         let name = text(new, &["metadata", "name"]);
@@ -87,7 +132,15 @@ impl Judge {
             self.accuse(world, "S6", format!("a claim is stored on {name}, which is on its way out: it is lost"));
         }
         let (id, request) = (text(new, &["spec", "claim", "id"]), text(new, &["spec", "claim", "for", "uid"]));
+        let uid = text(new, &["metadata", "uid"]);
+        self.known.claimed.insert(uid.to_owned(), world.wall.now());
         let all = world.objects().list("sandboxes", None);
+        // An operator writes whom a request gets before it claims, by name and UID.
+        let asks = all.iter().find(|object| !request.is_empty() && text(object, &["metadata", "uid"]) == request);
+        let asks = asks.filter(|object| !is_deleting(object) && text(object, &["status", "phase"]) != "Ended");
+        if asks.is_some_and(|asks| text(asks, &["status", "boundTo", "uid"]) != uid) {
+            self.accuse(world, "S6", format!("{name} is claimed for a request that is bound to another member"));
+        }
         let same = |object: &Value| {
             let for_ = text(object, &["spec", "claim", "for", "uid"]);
             text(object, &["spec", "claim", "id"]) == id
@@ -105,14 +158,23 @@ impl Judge {
         let now = world.wall.now();
         let claim = &old["spec"]["claim"];
         let ttl = claim["ttl"].as_str().and_then(|text| text.parse::<Span>().ok());
-        let ends = time(&old["status"]["claimedAt"]).zip(ttl).and_then(|(at, ttl)| at.checked_add(ttl.signed()).ok());
+        let taken = self.known.claimed.get(text(old, &["metadata", "uid"])).copied();
+        let ends = taken.zip(ttl).and_then(|(at, ttl)| at.checked_add(ttl.signed()).ok());
         let expired = ends.is_some_and(|ends| ends <= now.saturating_add(TELLING_TIME).unwrap_or(now));
-        let lost = text(old, &["status", "phase"]) == "Failed";
+        let lost = text(old, &["status", "phase"]) == "Failed" && self.lost(world, old);
         if expired || lost || request_is_gone(world, old) || pool_ends_claims(world, old) {
             return;
         }
         let name = text(old, &["metadata", "name"]);
         self.accuse(world, "S7", format!("the operator deletes {name}, claimed by {} until {ends:?}", claim["id"]));
+    }
+
+    /// Whether no app of this member is well, by the cloud's books.
+    fn lost(&self, world: &World, member: &Value) -> bool {
+        let uid = text(member, &["metadata", "uid"]);
+        let books = world.cloud.ledger();
+        let own = |app: &&Entry| app.marks.get("SANDBAR_UID").is_some_and(|mark| mark == uid);
+        books.existing().filter(own).all(|app| self.is_explained(world, member, app))
     }
 
     /// The finalizer of a member goes.

@@ -15,6 +15,8 @@ const WHILE: Duration = Duration::from_secs(15 * 60);
 /// Targets and limits by pool name, with the time from which each held; requests by UID, with their end.
 #[derive(Default)]
 pub struct Limits {
+    /// `limits.maxConcurrentCreates` of every pool there was.
+    concurrent: BTreeMap<String, i64>,
     edits: BTreeMap<String, Vec<(Instant, i64, i64)>>,
     requests: BTreeMap<String, (String, Option<Instant>)>,
 }
@@ -23,6 +25,8 @@ impl Limits {
     fn note(&mut self, pool: &Value) {
         let number = |path: [&str; 3]| pool[path[0]][path[1]][path[2]].as_i64().unwrap_or_default();
         let (target, most) = (number(["spec", "warm", "target"]), number(["spec", "limits", "maxSandboxes"]));
+        let concurrent = number(["spec", "limits", "maxConcurrentCreates"]);
+        self.concurrent.insert(text(pool, &["metadata", "uid"]).to_owned(), concurrent);
         let edits = self.edits.entry(text(pool, &["metadata", "name"]).to_owned()).or_default();
         if edits.last().is_none_or(|(_, known, limit)| (*known, *limit) != (target, most)) {
             edits.push((Instant::now(), target, most));
@@ -39,6 +43,11 @@ impl Limits {
     /// The highest `limits.maxSandboxes` of the last while.
     pub fn most(&self, pool: &str) -> i64 {
         self.lately(pool).map(|(_, _, most)| *most).max().unwrap_or_default()
+    }
+
+    /// Creates that one operator may have had on their way when it lost the Lease.
+    pub fn concurrent(&self) -> i64 {
+        self.concurrent.values().sum()
     }
 
     /// Free members that a pool may have had a reason for lately: its level, and one for every request.

@@ -27,6 +27,9 @@ pub fn request(world: &World, caller: Caller, request: &Request) -> Option<Reque
         (Mutation::ClaimWithoutVersion, "PATCH", "sandboxes") if !request.body["spec"]["claim"]["id"].is_null() => {
             remove(&mut request.body["metadata"], &["uid", "resourceVersion"]);
         }
+        (Mutation::BoundToWithoutUid, "PATCH", "sandboxes") if !request.body["spec"]["claim"]["id"].is_null() => {
+            remove(&mut request.body["metadata"], &["uid"]);
+        }
         (Mutation::DeleteWithoutVersion, "DELETE", "sandboxes") => remove(&mut request.body, &["preconditions"]),
         (Mutation::LeaseWithoutVersion, "PUT", "leases") => {
             remove(&mut request.body["metadata"], &["resourceVersion"]);
@@ -81,10 +84,18 @@ pub fn answered(world: &World, caller: Caller, request: &Request, answer: Answer
                 },
             };
         }
-        (Mutation::UnclearClaimForgotten, "GET") if caller == Caller::User && request.target.name.is_some() => {
-            if !body["spec"]["claim"]["id"].is_null() {
-                body["spec"]["claim"]["id"] = "somebody-else".into();
+        (Mutation::BoundToWithoutUid, "GET") if operator && code == 200 && !request.metadata_only => {
+            let all = world.objects().list("sandboxes", None);
+            let named =
+                |object: &Value| Some(text(object, &["status", "boundTo", "name"])) == request.target.name.as_deref();
+            if let Some(bound) = all.iter().find(|object| named(object) && object["status"]["phase"] != "Ended") {
+                body["metadata"]["uid"] = bound["status"]["boundTo"]["uid"].clone();
             }
+        }
+        (Mutation::UnclearClaimForgotten, "GET")
+            if caller == Caller::User && request.target.name.is_some() && !body["spec"]["claim"]["id"].is_null() =>
+        {
+            body["spec"]["claim"]["id"] = "somebody-else".into();
         }
         _ => {}
     }

@@ -13,13 +13,18 @@ fn script(pool: PoolPlan, acts: impl Into<Vec<(u32, Act)>>) -> Script {
     Script { seed: 7, operators: 1, skew: [0, 0], pools: vec![pool], minutes: 30, acts: acts.into() }
 }
 
+/// Whether a violation is of this very invariant: S10 is not S1.
+fn names(line: &str, invariant: &str) -> bool {
+    line.split_once(':').is_some_and(|(named, _)| named == invariant)
+}
+
 /// The script is kept without the mutations, and each of them breaks this invariant in it.
 fn catches(script: &Script, mutations: &[(Mutation, &str)]) {
     let well = run(script, None);
     assert!(well.violations.is_empty(), "without a mutation: {:?}\n{}", well.violations, well.tail());
     for (mutation, invariant) in mutations {
         let bad = run(script, Some(*mutation));
-        let caught = bad.violations.iter().any(|line| line.starts_with(invariant));
+        let caught = bad.violations.iter().any(|line| names(line, invariant));
         let seen = (&bad.violations, bad.tail());
         assert!(caught, "{mutation:?} is not caught as {invariant}: {:?}\n{}", seen.0, seen.1);
     }
@@ -60,7 +65,19 @@ fn a_claim_catches_what_ends_it_early_s7() {
         (300, Act::Target { pool: 0, target: 0 }),
     ];
     let script = Script { skew: [600, 600], ..script(pool(1, 4), acts) };
-    catches(&script, &[(Mutation::LocalClock, "S7"), (Mutation::ExtensionUnseen, "S7"), (Mutation::ClaimUnseen, "S7")]);
+    catches(&script, &[(Mutation::ExtensionUnseen, "S7"), (Mutation::ClaimUnseen, "S7")]);
+}
+
+#[test]
+fn a_leader_with_another_clock_catches_time_told_by_its_own_s7() {
+    // The first tells the claim's time, the second ends it: one clock that is off would be off both times.
+    let acts = [
+        (0, Act::Pause { operator: 1, seconds: 250 }),
+        (200, Act::Claim { pool: 0, minutes: 25 }),
+        (300, Act::Pause { operator: 0, seconds: 600 }),
+    ];
+    let script = Script { operators: 2, skew: [-600, 600], ..script(pool(1, 4), acts) };
+    catches(&script, &[(Mutation::LocalClock, "S7")]);
 }
 
 #[test]
@@ -77,6 +94,14 @@ fn an_old_view_catches_a_delete_of_any_version_s7() {
 fn an_old_view_catches_the_next_slot_after_our_own_member() {
     let acts = [(0, Act::Stall { operator: 0, seconds: 60 }), (20, Act::Target { pool: 0, target: 2 })];
     catches(&script(pool(1, 5), acts), &[(Mutation::NextSlotAfterOurOwn, "overshoot")]);
+}
+
+#[test]
+fn a_slot_used_again_catches_a_binding_by_name_alone_s6() {
+    // It dies between binding a request and claiming for it; until the Lease is over somebody makes the member anew.
+    let crash = Act::Crash { operator: 0, calls: 1, after: true };
+    let acts = [(300, crash), (301, Act::Request { pool: 0, minutes: 5 }), (310, Act::Replace { member: 0 })];
+    catches(&script(pool(1, 4), acts), &[(Mutation::BoundToWithoutUid, "S6")]);
 }
 
 #[test]
@@ -134,8 +159,7 @@ fn a_sleep_catches_files_that_are_neither_kept_nor_back() {
 /// The same for what needs an accident: one of the first seeds has it.
 fn catches_soon(script: &Script, mutation: Mutation, invariant: &str) {
     let seeded = (1..=60).map(|seed| Script { seed, ..script.clone() });
-    let accident =
-        |script: &Script| run(script, Some(mutation)).violations.iter().any(|line| line.starts_with(invariant));
+    let accident = |script: &Script| run(script, Some(mutation)).violations.iter().any(|line| names(line, invariant));
     let found = seeded.into_iter().find(accident);
     let found = found.unwrap_or_else(|| panic!("{mutation:?} is not caught as {invariant} by any of sixty seeds"));
     catches(&found, &[(mutation, invariant)]);

@@ -59,6 +59,8 @@ pub enum Mutation {
     SaveOnlySaid,
     /// Files are said to be back, and are not.
     RestoreOnlySaid,
+    /// A request is bound to whatever member has the name.
+    BoundToWithoutUid,
 }
 
 /// What a mutation must know of what went by.
