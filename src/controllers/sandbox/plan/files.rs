@@ -68,7 +68,10 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Files {
             woken(draft);
             Files::Settled
         }
-        Some(Progress::Failed { reason, message }) if hibernation::keeps_the_files(draft) => {
+        // What went wrong in the sandbox says nothing about the files in the store: another one may take them.
+        Some(Progress::Failed { reason, message })
+            if hibernation::keeps_the_files(draft) && reason != Reason::TransferFailed =>
+        {
             draft.effects.push(Effect::EndTransfer);
             lost(draft, reason, &message);
             Files::Settled

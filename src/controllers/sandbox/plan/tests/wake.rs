@@ -92,6 +92,19 @@ fn files_that_cannot_come_back_are_said_to_be_lost() {
 }
 
 #[test]
+fn files_that_could_not_be_unpacked_are_not_lost() {
+    let mut facts = waking();
+    let message = "tar: No space left on device".to_owned();
+    facts.transfer = Some((restore(), Progress::Failed { reason: Reason::TransferFailed, message }));
+    let plan = run(&facts);
+    assert!(!is_true(&plan.status.conditions, Type::FilesLost) && !is_true(&plan.status.conditions, Type::Ready));
+    assert!(kept(&plan.status).keeps_the_files(), "they are in the store as before");
+    facts = after(&facts, plan);
+    facts.transfer = None;
+    assert_eq!(done(&run(&facts)), [&Effect::Delete { id: "id-2".into() }], "and this instance goes");
+}
+
+#[test]
 fn waking_that_is_not_wanted_any_more_ends_and_the_files_stay() {
     let mut facts = waking();
     asked(&mut facts, OperatingMode::Hibernated);
