@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, ListParams, PostParams};
@@ -21,6 +21,7 @@ use tower::util::MapRequestLayer;
 
 use crate::common::Result;
 use crate::common::meter::Writes;
+use crate::common::wait::{quiet, until};
 
 /// Everything is in here.
 const NAMESPACE: &str = "default";
@@ -164,27 +165,12 @@ impl Bench {
 
     /// Waits until nothing is written any more; gives the writes until then.
     pub async fn quiet(&self) -> Result<Writes> {
-        self.until("an end of the writes", async || {
-            let before = Writes::read(&self.client).await?;
-            tokio::time::sleep(QUIET).await;
-            let after = Writes::read(&self.client).await?;
-            Ok((before == after).then_some(after))
-        })
-        .await
+        quiet(&self.client, QUIET, WITHIN).await
     }
 
     /// Asks every quarter of a second.
-    pub async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-        let end = Instant::now() + WITHIN;
-        loop {
-            if let Some(answer) = ask().await? {
-                return Ok(answer);
-            }
-            if Instant::now() >= end {
-                return Err(format!("after {} s still waiting for {what}", WITHIN.as_secs()).into());
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
+    pub async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+        until(WITHIN, what, ask).await
     }
 }
 

@@ -279,6 +279,11 @@ impl SandboxStatus {
 }
 
 impl Sandbox {
+    /// Whether its instance has no address and is entered through the provider's console.
+    pub fn is_worker(&self) -> bool {
+        self.spec.template.as_ref().is_some_and(|template| template.provider.is_worker())
+    }
+
     /// Whether this is a member of a pool (else it is a request).
     pub fn is_member(&self) -> bool {
         self.spec.slot.is_some()

@@ -40,7 +40,7 @@ impl Consoles for MemberConsoles {
 fn enterable(sandbox: &Sandbox) -> Result<(&str, &str), Refused> {
     let name = sandbox.metadata.name.as_deref().unwrap_or_default();
     let no = |why: &str| Err(Refused::NotNow(format!("sandbox {name} {why}")));
-    if !sandbox.spec.template.as_ref().is_some_and(|template| template.provider.is_worker()) {
+    if !sandbox.is_worker() {
         return no("has an address of its own: see its status.url");
     }
     if sandbox.held_by().is_none() {

@@ -19,7 +19,7 @@ pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failu
         return Err(Failure::new(format!("sandbox {} of run {id} is hibernated", member.name_any()))
             .advice(format!("sandbar wake {id} makes it a new instance with its files")));
     }
-    if member.spec.template.as_ref().is_some_and(|template| template.provider.is_worker()) {
+    if member.is_worker() {
         return by_console(&cluster, &member).await;
     }
     let url = member.status.as_ref().and_then(|status| status.url.clone()).ok_or_else(|| {

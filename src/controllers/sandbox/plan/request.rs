@@ -177,7 +177,8 @@ impl Draft<'_> {
         if self.status.claimed_at.is_some() && (member.is_deleting() || status.phase == Some(Phase::Failed)) {
             return self.member_left(Some(member));
         }
-        let ready = conditions::is_true(&status.conditions, Type::Ready) && (status.url.is_some() || is_worker(member));
+        let ready =
+            conditions::is_true(&status.conditions, Type::Ready) && (status.url.is_some() || member.is_worker());
         if self.status.claimed_at.is_none() {
             self.status.claimed_at = Some(Time(conditions::whole_second(self.facts.now)));
         }
@@ -307,11 +308,6 @@ fn asleep(member: Phase) -> Option<(Phase, Reason)> {
         Phase::Hibernated => Some((Phase::Hibernated, Reason::Hibernated)),
         _ => None,
     }
-}
-
-/// Whether the member has no address of its own.
-fn is_worker(member: &Sandbox) -> bool {
-    member.spec.template.as_ref().is_some_and(|template| template.provider.is_worker())
 }
 
 fn name_of(member: &Sandbox) -> String {

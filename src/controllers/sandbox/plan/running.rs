@@ -59,7 +59,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
 
 /// Whether the instance has no address, and is ready once its console answers.
 fn is_worker(draft: &Draft<'_>) -> bool {
-    draft.facts.sandbox.spec.template.as_ref().is_some_and(|template| template.provider.is_worker())
+    draft.facts.sandbox.is_worker()
 }
 
 /// Takes over what the provider says; true if another deployment runs than before.
