@@ -101,7 +101,7 @@ async fn on_replenish_waits_for_claims_and_counts_what_is_new() {
 async fn a_bad_image_stops_the_rollout_before_it_eats_the_warm_ones() {
     let scene = Scene::start("bad-image").await;
     let rollout = json!({"strategy": "Rolling"});
-    let create = json!({"maxAttempts": 1});
+    let create = json!({"deadline": "5s", "maxAttempts": 1});
     let limits = json!({"maxSandboxes": 4});
     scene.pool(json!({"warm": {"target": 2}, "limits": limits, "create": create, "rollout": rollout})).await;
     scene.level(2).await;

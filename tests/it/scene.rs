@@ -68,12 +68,23 @@ impl Scene {
         self.pools.patch_scale(POOL, &PatchParams::default(), &patch).await.expect("the pool can be scaled");
     }
 
-    /// Waits until so many are warm and nothing else is going on.
+    /// Waits until so many are warm and nothing else is going on. A status may still be from before the last claim:
+    /// it counts when the members are so, too.
     pub async fn level(&self, warm: i32) -> SandboxPool {
-        self.pool_shows(&format!("{warm} warm, nothing moving"), |status| {
-            status.warm == warm && status.creating == 0 && condition(&status.conditions, "Progressing") == "False"
-        })
-        .await
+        let mut seen = None;
+        loop {
+            let level = |pool: &SandboxPool| {
+                let current = |status: &&SandboxPoolStatus| status.observed_generation == pool.metadata.generation;
+                pool.metadata.resource_version != seen
+                    && pool.status.as_ref().filter(current).is_some_and(|status| is_level(status, warm))
+            };
+            let pool = wait_for(&self.pools, POOL, &format!("{warm} warm, nothing moving"), level).await;
+            let free = self.members().await.into_iter().filter(is_free).count();
+            if i32::try_from(free) == Ok(warm) {
+                return pool;
+            }
+            seen = pool.metadata.resource_version;
+        }
     }
 
     /// Waits until the pool's status, as of its newest spec, is like this.
@@ -267,6 +278,10 @@ pub fn is_free(sandbox: &Sandbox) -> bool {
     sandbox.phase() == Phase::Warm && sandbox.held_by().is_none() && !sandbox.is_deleting()
 }
 
+fn is_level(status: &SandboxPoolStatus, warm: i32) -> bool {
+    status.warm == warm && status.creating == 0 && condition(&status.conditions, "Progressing") == "False"
+}
+
 /// See [`Scene::sound`].
 pub fn sound(ledger: &Ledger, account: &str, cap: u32) {
     let totals = ledger.accounts.get(account).cloned().unwrap_or_default();
@@ -307,7 +322,8 @@ pub fn pool(patch: Value) -> SandboxPool {
             "image": {"registryType": "GHCR", "registry": "example", "repository": "sandbox-python", "tag": "1"},
             "warm": {"target": 2, "scaleDownDelay": "1s", "cooldownAfterClaim": "1s"},
             "limits": {"maxSandboxes": 4, "maxConcurrentCreates": 2},
-            "create": {"deadline": "30s", "maxAttempts": 2, "backoff": {"initial": "1s", "max": "2s"}},
+            // Longer than two operators that are killed keep their Lease.
+            "create": {"deadline": "2m", "maxAttempts": 2, "backoff": {"initial": "1s", "max": "2s"}},
         },
     });
     merge(&mut object["spec"], patch);

@@ -33,6 +33,7 @@ fn day(disturbance: Option<Act>, at: u32) -> Script {
         concurrent: 2,
         on_empty: "Create",
         activation: "Always",
+        rollout: "OnReplenish",
         max_age: 0,
         deadline: 10,
     };

@@ -5,7 +5,7 @@ use crate::operator::{self, Setup};
 use crate::panics;
 use crate::script::Script;
 use crate::settle::{self, Cost};
-use crate::users::{Users, collect_garbage, give_token_back};
+use crate::users::{Users, collect_garbage, mend_credentials};
 use crate::world::{ACCOUNT, World};
 use sandbar::cloudsim::admin::Faults;
 use std::sync::Arc;
@@ -117,7 +117,7 @@ fn has_violation(world: &World) -> bool {
 fn heal(world: &World) {
     world.note("FAULTS END");
     let _ = world.cloud.set_faults(ACCOUNT, Faults::default());
-    give_token_back(world);
+    mend_credentials(world);
     world.files().down_until = None;
     let mut net = world.net();
     (net.trouble, net.slow_cloud) = (None, None);

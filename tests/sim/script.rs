@@ -30,6 +30,7 @@ pub struct PoolPlan {
     pub concurrent: i64,
     pub on_empty: &'static str,
     pub activation: &'static str,
+    pub rollout: &'static str,
     /// Minutes; 0 = none.
     pub max_age: u32,
     /// Minutes.
@@ -252,11 +253,12 @@ impl Trouble {
 fn pool() -> impl Strategy<Value = PoolPlan> {
     let on_empty = prop_oneof![4 => Just("Create"), 2 => Just("Wait"), 1 => Just("Fail")];
     let max_age = prop_oneof![4 => Just(0_u32), 1 => 20..60_u32];
-    (0..4_i64, 1..4_i64, 1..4_i64, on_empty, any::<bool>(), max_age, 3..12_u32).prop_map(
-        |(target, room, concurrent, on_empty, eager, max_age, deadline)| {
+    let rollout = prop_oneof![1 => Just("OnReplenish"), 1 => Just("Recreate"), 2 => Just("Rolling")];
+    (0..4_i64, 1..4_i64, 1..4_i64, on_empty, any::<bool>(), max_age, 3..12_u32, rollout).prop_map(
+        |(target, room, concurrent, on_empty, eager, max_age, deadline, rollout)| {
             let lazy = !eager && on_empty != "Fail" && target > 0;
             let activation = if lazy && room == 3 { "OnFirstClaim" } else { "Always" };
-            PoolPlan { target, most: target + room, concurrent, on_empty, activation, max_age, deadline }
+            PoolPlan { target, most: target + room, concurrent, on_empty, activation, rollout, max_age, deadline }
         },
     )
 }

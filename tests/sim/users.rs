@@ -6,8 +6,9 @@ use crate::doors::client;
 use crate::judge::is_usable;
 use crate::net::{Caller, Crash};
 use crate::script::{Act, PoolPlan};
-use crate::world::{ACCOUNT, INSTALLATION, NAMESPACE, OTHER_ACCOUNT, TOKEN, World};
+use crate::world::{ACCOUNT, INSTALLATION, NAMESPACE, OTHER_TOKEN, TOKEN, World};
 use bytes::Bytes;
+use data_encoding::BASE64;
 use sandbar::api::{END_CLAIMS_ANNOTATION, Span};
 use sandbar::claims::{ClaimWish, Claims, Extension, RequestWish};
 use sandbar::cloudsim::admin::{AccountSettings, AgentState, Faults};
@@ -204,8 +205,8 @@ impl Users {
             Act::Stall { operator, seconds } => {
                 world.net().operators[*operator].stalled_until = Some(after(*seconds));
             }
-            Act::Revoke { seconds } => self.lend_token(None, *seconds),
-            Act::Swap { seconds } if self.accounts_are_known() => self.lend_token(Some(OTHER_ACCOUNT), *seconds),
+            Act::Revoke { seconds } => self.revoke(*seconds),
+            Act::Swap { seconds } if self.accounts_are_known() => self.swap(*seconds),
             Act::Store { seconds } => world.files().down_until = Some(after(*seconds)),
             Act::Maintenance { app } => drop(self.emptied(*app).map(|id| world.cloud.maintenance(&id))),
             Act::Vanish { app } => drop(self.emptied(*app).map(|id| world.cloud.vanish(&id))),
@@ -256,14 +257,23 @@ impl Users {
     }
 
     /// Takes the token from the account for a while.
-    fn lend_token(&self, to: Option<&'static str>, seconds: u32) {
-        let world = self.world.clone();
-        if world.cloud.move_token(TOKEN, to).is_err() {
-            return;
+    fn revoke(&self, seconds: u32) {
+        if self.world.cloud.move_token(TOKEN, None).is_ok() {
+            self.later(seconds, give_token_back);
         }
+    }
+
+    /// Lets the Secret hold another account's token for a while.
+    fn swap(&self, seconds: u32) {
+        write_token(&self.world, OTHER_TOKEN);
+        self.later(seconds, |world| write_token(world, TOKEN));
+    }
+
+    fn later(&self, seconds: u32, act: impl FnOnce(&World) + Send + 'static) {
+        let world = self.world.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(seconds.into())).await;
-            give_token_back(&world);
+            act(&world);
         });
     }
 
@@ -288,10 +298,29 @@ impl Users {
     }
 }
 
-/// The token opens its account again.
-pub fn give_token_back(world: &World) {
+/// The Secret holds the token that it had, and the token opens its account again.
+pub fn mend_credentials(world: &World) {
+    write_token(world, TOKEN);
+    give_token_back(world);
+}
+
+fn give_token_back(world: &World) {
     if world.cloud.move_token(TOKEN, Some(ACCOUNT)).is_err() {
         let _ = world.cloud.put_account(ACCOUNT, AccountSettings::with_token(TOKEN));
+    }
+}
+
+fn write_token(world: &World, token: &str) {
+    let key = path("secrets", Some("cloud")).key();
+    let mut objects = world.objects();
+    let Some(secret) = objects.get(&key) else { return };
+    let data = json!(BASE64.encode(token.as_bytes()));
+    if secret["data"]["token"] != data {
+        let mut secret = Value::clone(&secret);
+        secret["data"]["token"] = data;
+        objects.put(&key, secret);
+        drop(objects);
+        world.changed.notify_waiters();
     }
 }
 
@@ -310,6 +339,7 @@ fn pool(index: usize, plan: &PoolPlan) -> Value {
             "limits": {"maxSandboxes": plan.most, "maxConcurrentCreates": plan.concurrent},
             "onEmpty": plan.on_empty,
             "create": {"deadline": format!("{}m", plan.deadline)},
+            "rollout": {"strategy": plan.rollout},
         },
     })
 }

@@ -29,8 +29,9 @@ pub const INSTALLATION: &str = "home";
 /// The account with the pools' apps, and its token.
 pub const ACCOUNT: &str = "default";
 pub const TOKEN: &str = "dop_v1_home";
-/// Another account, for tokens that change hands.
+/// Another account, and its token: a token opens one account for ever.
 pub const OTHER_ACCOUNT: &str = "other";
+pub const OTHER_TOKEN: &str = "dop_v1_other";
 
 /// No answer came.
 #[derive(Debug, thiserror::Error)]
@@ -74,10 +75,9 @@ impl World {
     pub fn new(seed: u64, mutation: Option<Mutation>) -> Arc<Self> {
         let start = Timestamp::from_second(1_900_000_000).unwrap_or_default();
         let wall = Wall::starting_at(start);
-        let other = AccountSettings { tokens: Vec::new(), ..AccountSettings::with_token("") };
         let accounts = BTreeMap::from([
             (ACCOUNT.to_owned(), AccountSettings::with_token(TOKEN)),
-            (OTHER_ACCOUNT.to_owned(), other),
+            (OTHER_ACCOUNT.to_owned(), AccountSettings::with_token(OTHER_TOKEN)),
         ]);
         let options = Options { accounts, seed, ..Options::default() };
         let cloud = InProcess::new(&options, wall).unwrap_or_else(|error| panic!("the cloud does not start: {error}"));

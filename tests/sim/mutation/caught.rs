@@ -6,7 +6,8 @@ use crate::script::{Act, PoolPlan, Script, Trouble};
 
 fn pool(target: i64, most: i64) -> PoolPlan {
     let (concurrent, deadline) = (2, 10);
-    PoolPlan { target, most, concurrent, on_empty: "Create", activation: "Always", max_age: 0, deadline }
+    let (on_empty, activation, rollout) = ("Create", "Always", "OnReplenish");
+    PoolPlan { target, most, concurrent, on_empty, activation, rollout, max_age: 0, deadline }
 }
 
 fn script(pool: PoolPlan, acts: impl Into<Vec<(u32, Act)>>) -> Script {

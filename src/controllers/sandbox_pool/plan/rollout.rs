@@ -12,8 +12,9 @@ fn is_outdated(member: &&Member) -> bool {
     member.is_free() && !member.updated
 }
 
-/// Adds the members that the rollout replaces. None while sandboxes fail: what is warm and works
-/// is not given up for what may never be.
+/// Adds the members that the rollout replaces. While it stands for a time they still go, later: were they supply
+/// again, the stand-ins that are being made would be surplus, and be made again afterwards. Where it stands until
+/// somebody mends something, what is warm and works is not given up for what may never be.
 pub(super) fn choose(draft: &mut Draft<'_>, leaving: &mut Leaving) {
     let facts = draft.facts;
     let strategy = facts.pool.spec.rollout.strategy;
@@ -23,12 +24,13 @@ pub(super) fn choose(draft: &mut Draft<'_>, leaving: &mut Leaving) {
     if let Breaker::Open { until } = breaker(draft) {
         draft.again_at(until);
     }
-    if stands(draft).is_some() {
+    let halt = halt(draft);
+    if halt.as_ref().is_some_and(|halt| !halt.passes) {
         return;
     }
     for member in facts.members.iter().filter(is_outdated) {
         // What is not warm yet is missed by nobody, and would be replaced as soon as it is.
-        if strategy == RolloutStrategy::Recreate || !member.is_warm() {
+        if halt.is_none() && (strategy == RolloutStrategy::Recreate || !member.is_warm()) {
             leaving.at_once.insert(member.uid.clone());
         } else {
             leaving.outdated.insert(member.uid.clone());
@@ -37,16 +39,24 @@ pub(super) fn choose(draft: &mut Draft<'_>, leaving: &mut Leaving) {
 }
 
 /// Why nothing is replaced now.
-fn stands(draft: &Draft<'_>) -> Option<&'static str> {
+struct Halt {
+    why: &'static str,
+    /// It ends by itself.
+    passes: bool,
+}
+
+fn halt(draft: &Draft<'_>) -> Option<Halt> {
+    let halt = |why, passes| Some(Halt { why, passes });
     match breaker(draft) {
-        Breaker::Open { .. } => return Some("the last sandboxes failed, the next one is tried soon"),
-        Breaker::Broken => return Some("the provider refuses the new template, see Degraded"),
+        Breaker::Open { .. } => return halt("the last sandboxes failed, the next one is tried soon", true),
+        Breaker::Broken => return halt("the provider refuses the new template, see Degraded", false),
         Breaker::Closed | Breaker::Trying => {}
     }
     if refs::lacking(draft).is_some() {
-        return Some("the new template names what is not there, see ResolvedRefs");
+        return halt("the new template names what is not there, see ResolvedRefs", false);
     }
-    matches!(draft.facts.provider, ProviderFact::Shut { .. }).then_some("the provider cannot be asked")
+    let shut = matches!(draft.facts.provider, ProviderFact::Shut { .. });
+    if shut { halt("the provider cannot be asked", true) } else { None }
 }
 
 /// How far the rollout is; none if every warm member is of the newest template.
@@ -63,7 +73,7 @@ pub(super) fn progress(draft: &Draft<'_>, full: bool) -> Option<String> {
         RolloutStrategy::OnReplenish => {
             return Some(format!("{far}; the others stay until they are claimed (spec.rollout.strategy: OnReplenish)"));
         }
-        RolloutStrategy::Recreate | RolloutStrategy::Rolling => stands(draft),
+        RolloutStrategy::Recreate | RolloutStrategy::Rolling => halt(draft).map(|halt| halt.why),
     };
     Some(match why {
         Some(why) => format!("{far}; waiting: {why}"),

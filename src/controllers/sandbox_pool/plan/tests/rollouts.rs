@@ -2,10 +2,12 @@
 
 use super::fixture::*;
 use super::world::{BAD, World};
-use crate::api::conditions::Type;
+use crate::api::conditions::{Reason, Type};
 use crate::api::{Phase, Rollout, RolloutStrategy, SandboxPool, SandboxPoolStatus};
+use crate::controllers::sandbox::facts::ProviderFact;
 use crate::controllers::sandbox_pool::facts::Member;
 use crate::controllers::sandbox_pool::plan::{Plan, plan};
+use crate::providers::Account;
 use proptest::prelude::*;
 
 fn rollout(strategy: RolloutStrategy, max_unavailable: Option<i32>) -> Rollout {
@@ -65,6 +67,21 @@ fn rolling_makes_the_stand_in_first_where_a_slot_is_free() {
     assert_eq!(message, "0 of 2 warm sandboxes are of the newest template");
     facts.members.push(member(2, Phase::Warm));
     assert_eq!(deleted(&plan(&facts)).len(), 1, "one stands in for one");
+}
+
+#[test]
+fn stand_ins_that_are_being_made_are_no_surplus_while_the_rollout_stands() {
+    let shut = ProviderFact::Shut { reason: Reason::RateLimited, message: "wait".into() };
+    let open = ProviderFact::Open { account: Account("team-1".into()) };
+    for strategy in [RolloutStrategy::Rolling, RolloutStrategy::Recreate] {
+        let members = vec![old(0), old(1), member(2, Phase::Booting), member(3, Phase::Creating)];
+        let mut facts = observed(pool_with(2, 4, 2, rollout(strategy, None)), members, 100);
+        facts.provider = shut.clone();
+        assert!(deleted(&plan(&facts)).is_empty(), "the provider cannot be asked: {strategy:?}");
+        facts.provider = open.clone();
+        facts.members.push(failed(4, 99));
+        assert_eq!(deleted(&plan(&facts)), ["python-4"], "only the failed one goes: {strategy:?}");
+    }
 }
 
 #[test]
@@ -138,6 +155,7 @@ fn a_rollout_taken_back_keeps_the_ones_that_fit_again() {
 #[derive(Clone, Debug)]
 enum Happening {
     Wait(i64),
+    Outage(i64),
     Tag(u8),
     Claim,
     Release,
@@ -146,6 +164,7 @@ enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => (5_i64..90).prop_map(Happening::Wait),
+        2 => (1_i64..90).prop_map(Happening::Outage),
         1 => (0_u8..3).prop_map(Happening::Tag),
         2 => Just(Happening::Claim),
         2 => Just(Happening::Release),
@@ -184,6 +203,24 @@ fn holds(before: &[Member], plan: &Plan, pool: &SandboxPool) -> Result<(), TestC
     Ok(())
 }
 
+/// Nobody answers for a while: nothing is made, and no stand-in that is being made goes.
+fn outage(world: &mut World, seconds: i64) -> Result<(), TestCaseError> {
+    let open = world.facts.provider.clone();
+    world.facts.provider = ProviderFact::Shut { reason: Reason::RateLimited, message: "wait".into() };
+    let stand_in = |member: &Member| member.updated && member.is_creating() && !member.deleting;
+    let waiting = world.facts.members.iter().filter(|member| stand_in(member)).count();
+    let outdated = world.facts.members.iter().any(|member| member.is_free() && !member.updated);
+    let plan = world.pass();
+    prop_assert!(created(&plan).is_empty(), "made while the provider cannot be asked (S3)");
+    if outdated && waiting > 0 {
+        let after = world.facts.members.iter().filter(|member| stand_in(member)).count();
+        prop_assert!(after >= waiting, "{after} of {waiting} stand-ins stay: {plan:?}");
+    }
+    world.wait(seconds);
+    world.facts.provider = open;
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
@@ -198,6 +235,7 @@ proptest! {
         for happening in happenings {
             match happening {
                 Happening::Wait(seconds) => world.wait(seconds),
+                Happening::Outage(seconds) => outage(&mut world, seconds)?,
                 Happening::Tag(number) => world.edit(tag(if number == 0 { BAD } else { ["1", "2"][number as usize - 1] })),
                 Happening::Claim => { world.claim(); }
                 Happening::Release => world.release(),
