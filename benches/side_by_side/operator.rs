@@ -111,6 +111,7 @@ impl<'a> Sandbar<'a> {
             pool: POOL.to_owned(),
             holder: HOLDER.to_owned(),
             ttl: None,
+            snapshot: None,
             keep_ended: None,
         };
         let request = self.claims.request(&wish).await?;

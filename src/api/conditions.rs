@@ -56,7 +56,7 @@ words! {
         Ready,
         /// Member: the provider replaced the container under a claim, or kept files could not be put back.
         FilesLost,
-        /// Member: the files of a snapshot are in it.
+        /// Member: the files of a snapshot are in it, the claim's where it names one.
         FilesRestored,
         /// Member: its files are in the snapshot store and no instance runs.
         Hibernated,

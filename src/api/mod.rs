@@ -1,5 +1,6 @@
 //! The kinds of `sandbar.dev/v1alpha1`: types, defaults, rules, conditions. No I/O.
 
+mod claim_files;
 pub mod command;
 pub mod conditions;
 pub mod cost;
@@ -22,6 +23,7 @@ mod sizing;
 mod span;
 mod template;
 
+pub use claim_files::ClaimFiles;
 pub use cost::{Budget, PoolCost, SandboxCost};
 pub use crds::{crds, manifest};
 pub use digest::{hash_share, short_hash};

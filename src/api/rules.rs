@@ -315,8 +315,8 @@ pub const RULES: &[Rule] = &[
     sandbox(
         "B7",
         &["spec"],
-        "!has(oldSelf.claim) || (has(self.claim) && self.claim.id == oldSelf.claim.id && self.claim.holder == oldSelf.claim.holder && has(self.claim.__for__) == has(oldSelf.claim.__for__) && (!has(self.claim.__for__) || self.claim.__for__ == oldSelf.claim.__for__))",
-        "'B7: spec.claim: held by claim ' + oldSelf.claim.id + ' and never moved or taken away (id, holder and for stay); end it by deleting the Sandbox, or claim another one'",
+        "!has(oldSelf.claim) || (has(self.claim) && self.claim.id == oldSelf.claim.id && self.claim.holder == oldSelf.claim.holder && has(self.claim.__for__) == has(oldSelf.claim.__for__) && (!has(self.claim.__for__) || self.claim.__for__ == oldSelf.claim.__for__) && has(self.claim.snapshot) == has(oldSelf.claim.snapshot) && (!has(self.claim.snapshot) || self.claim.snapshot == oldSelf.claim.snapshot))",
+        "'B7: spec.claim: held by claim ' + oldSelf.claim.id + ' and never moved or taken away (id, holder, for and snapshot stay); end it by deleting the Sandbox, or claim another one'",
     ),
     sandbox(
         "B8",
@@ -365,5 +365,11 @@ pub const RULES: &[Rule] = &[
         &["spec"],
         "!has(self.operatingMode) || self.operatingMode == 'Running' || !has(self.template) || !has(self.template.provider.digitalOcean) || !has(self.template.provider.digitalOcean.mode) || self.template.provider.digitalOcean.mode != 'Worker'",
         "'B50: spec.operatingMode: Hibernated needs an agent that keeps the files, and sandboxes of pool ' + self.poolRef.name + ' are in mode Worker, which has none that can be reached; copy the files out with sandbar cp and release it, or use a pool in mode Service'",
+    ),
+    sandbox(
+        "B51",
+        &["spec"],
+        "!has(self.claim) || !has(self.claim.snapshot) || !has(self.template) || !has(self.template.provider.digitalOcean) || !has(self.template.provider.digitalOcean.mode) || self.template.provider.digitalOcean.mode != 'Worker'",
+        "'B51: spec.claim.snapshot.name: ' + self.claim.snapshot.name + ' cannot be put into sandboxes of pool ' + self.poolRef.name + ', which are in mode Worker, whose console is too narrow for it; leave snapshot out, or use a pool in mode Service'",
     ),
 ];

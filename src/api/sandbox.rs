@@ -1,6 +1,6 @@
 //! Sandbox: a member of a pool, or a request for one.
 
-use super::{HibernationStatus, OperatingMode, SandboxCost, Span, Template, Usd};
+use super::{ClaimFiles, HibernationStatus, OperatingMode, SandboxCost, SnapshotRef, Span, Template, Usd};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -72,6 +72,9 @@ pub struct Claim {
     /// shrink. In a request it may be absent: the pool's claims.defaultTTL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
+    /// Files that the run begins with, on top of the pool's: a snapshot of the namespace in the operator's store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotRef>,
     /// Members: the request that this claim was made for.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub for_: Option<ClaimFor>,
@@ -147,6 +150,9 @@ pub struct SandboxStatus {
     /// Members: what its instances cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<SandboxCost>,
+    /// Members: what became of the snapshot that the claim begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_files: Option<ClaimFiles>,
     /// Members: the newest hibernation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hibernation: Option<HibernationStatus>,

@@ -147,7 +147,11 @@ pub(super) async fn unpack(
     manifest: &Manifest,
     how: Unpack,
 ) -> Result<(), PackError> {
-    let once = if how == Unpack::Once { format!(".sandbar_has-{}", manifest.snapshot_id) } else { String::new() };
+    // A name may stand for other files by now; an archive's own never does.
+    let once = match how {
+        Unpack::Once => format!(".sandbar_has-{}-{}", manifest.snapshot_id, manifest.archive),
+        Unpack::Over | Unpack::Instead => String::new(),
+    };
     let request = ExecRequest::new(format!("{BEGIN}{UNPACK}"))
         .timeout(LIMIT)
         .env("ARCHIVE", archive)

@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, once, patiently, pause};
 use super::{BadId, Claims, check_id};
-use crate::api::{Claim, PoolRef, Sandbox, SandboxSpec, Span};
+use crate::api::{Claim, PoolRef, Sandbox, SandboxSpec, SnapshotRef, Span};
 use kube::api::PostParams;
 
 /// Creates that are sent before an unclear answer is reported. Each carries the same name, so one object results.
@@ -19,6 +19,8 @@ pub struct RequestWish {
     pub holder: String,
     /// How long it lives, counted from its start; absent = the pool's `claims.defaultTTL`.
     pub ttl: Option<Span>,
+    /// Files that the run begins with.
+    pub snapshot: Option<SnapshotRef>,
     /// How long the object stays after its end; absent = until somebody deletes it.
     pub keep_ended: Option<Span>,
 }
@@ -57,7 +59,7 @@ impl Claims {
     ///
     /// A pool that does not exist yet is no error: the request waits for it.
     ///
-    /// It is the same if pool, id and holder are, and if it does not ask for more time than the first.
+    /// It is the same if pool, id, holder and snapshot are, and if it does not ask for more time than the first.
     ///
     /// # Errors
     /// [`RequestError`]. After an unclear answer asking again is safe.
@@ -86,6 +88,7 @@ impl RequestWish {
             id: self.id.clone(),
             holder: self.holder.clone(),
             ttl: self.ttl,
+            snapshot: self.snapshot.clone(),
             for_: None,
             keep_ended: self.keep_ended,
         };
@@ -115,6 +118,11 @@ impl RequestWish {
         }
         if claim.holder != self.holder {
             return Err(differs("spec.claim.holder", &claim.holder, &self.holder));
+        }
+        if claim.snapshot != self.snapshot {
+            let named =
+                |snapshot: &Option<SnapshotRef>| snapshot.as_ref().map_or("nothing".to_owned(), |own| own.name.clone());
+            return Err(differs("spec.claim.snapshot.name", &named(&claim.snapshot), &named(&self.snapshot)));
         }
         match (claim.ttl, self.ttl) {
             (Some(have), Some(want)) if want > have => {

@@ -240,6 +240,7 @@ impl Attempt<'_> {
             id: self.id.clone(),
             holder: self.wish.holder.clone(),
             ttl: Some(ttl),
+            snapshot: None,
             for_: None,
             keep_ended: None,
         };

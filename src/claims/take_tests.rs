@@ -95,8 +95,14 @@ async fn more_time_than_the_pool_allows_is_refused_before_any_write_b9() {
 #[tokio::test]
 async fn nothing_warm_is_said_without_a_write() {
     let mut held = warm("p", 0);
-    held.spec.claim =
-        Some(Claim { id: "x".into(), holder: "y".into(), ttl: Some(Span::minutes(1)), for_: None, keep_ended: None });
+    held.spec.claim = Some(Claim {
+        id: "x".into(),
+        holder: "y".into(),
+        ttl: Some(Span::minutes(1)),
+        snapshot: None,
+        for_: None,
+        keep_ended: None,
+    });
     let (claims, server) = claims_with([held], &[]);
     let error = claims.claim_warm("p", &wish(None)).await.expect_err("none");
     assert_eq!(error, ClaimError::NoneWarm { pool: "p".to_owned() });

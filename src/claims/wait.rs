@@ -3,7 +3,7 @@
 use super::Claims;
 use super::fault::{Fault, patiently};
 use super::find::reason;
-use crate::api::conditions::{Type, is_true};
+use crate::api::conditions::{Reason, Type, is_true};
 use crate::api::{Phase, Sandbox};
 use futures::{StreamExt, pin_mut};
 use kube::api::ListParams;
@@ -15,6 +15,13 @@ use tokio::time::Instant;
 const LOOK: Duration = Duration::from_secs(5);
 /// Watch errors in a row before the wait ends.
 const ERRORS: u32 = 10;
+/// Why files do not come until somebody does something about it.
+const NO_FILES: [&str; 4] = [
+    Reason::SnapshotMissing.as_str(),
+    Reason::SnapshotDamaged.as_str(),
+    Reason::TransferFailed.as_str(),
+    Reason::NoSnapshotStore.as_str(),
+];
 
 /// How far a request has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +48,14 @@ pub enum WaitError {
         reason: String,
         /// Why, in a sentence.
         message: Option<String>,
+    },
+    /// It holds a sandbox, and the files that it begins with cannot be put there now.
+    #[error("request {name} waits for its files: {message}")]
+    NoFiles {
+        /// The request.
+        name: String,
+        /// Why, and the way out.
+        message: String,
     },
     /// Somebody deleted it.
     #[error("request {name} was deleted")]
@@ -120,10 +135,15 @@ impl Claims {
             return Err(WaitError::Deleted { name: name.to_owned() });
         }
         let status = request.status.clone().unwrap_or_default();
+        let ready = status.conditions.iter().find(|condition| condition.type_ == Type::Ready.as_str());
         if matches!(request.phase(), Phase::Ended | Phase::Failed) {
-            let ready = status.conditions.iter().find(|condition| condition.type_ == Type::Ready.as_str());
             let message = ready.map(|ready| ready.message.clone()).filter(|message| !message.is_empty());
             return Err(WaitError::Ended { name: name.to_owned(), reason: reason(request), message });
+        }
+        if let Some(lacking) =
+            ready.filter(|ready| ready.status == "False" && NO_FILES.contains(&ready.reason.as_str()))
+        {
+            return Err(WaitError::NoFiles { name: name.to_owned(), message: lacking.message.clone() });
         }
         let Some(bound) = status.bound_to.filter(|_| is_true(&status.conditions, Type::Ready)) else { return Ok(None) };
         let member = patiently(|| self.sandboxes.get_opt(&bound.name)).await?;

@@ -18,15 +18,15 @@ use crate::wait::{eventually, holds, wait_for, wait_gone};
 use crate::world::{OperatorSpec, PROGRAM, World, quick_account};
 
 /// A scene whose sandboxes are processes, and a store for their files.
-struct Stage {
-    scene: Scene,
-    s3: S3,
+pub struct Stage {
+    pub scene: Scene,
+    pub s3: S3,
     // Ends its processes when it is dropped.
     _cloud: Running,
 }
 
 impl Stage {
-    async fn start(test: &str) -> Self {
+    pub async fn start(test: &str) -> Self {
         Self::with(test, &[]).await
     }
 
@@ -50,7 +50,7 @@ impl Stage {
     }
 
     /// A run with a file of its own.
-    async fn run(&self, id: &str) -> Sandbox {
+    pub async fn run(&self, id: &str) -> Sandbox {
         let member = self.scene.claim_one(id, "20m").await;
         done(
             &self
@@ -60,12 +60,12 @@ impl Stage {
         member
     }
 
-    async fn typed(&self, arguments: &[&str]) -> Output {
+    pub async fn typed(&self, arguments: &[&str]) -> Output {
         let mut command = command(&self.scene.env, arguments);
         command.envs(self.s3.environment()).output().await.expect("it runs")
     }
 
-    async fn notes(&self, id: &str) -> String {
+    pub async fn notes(&self, id: &str) -> String {
         done(&self.typed(&["exec", id, "--", "cat notes .git/objects/a"]).await)
     }
 
@@ -76,7 +76,7 @@ impl Stage {
         users.patch(&name(member), &PatchParams::default(), &patch).await.expect("the API server takes it");
     }
 
-    async fn shows(&self, member: &Sandbox, what: &str, like: impl Fn(&Sandbox) -> bool) -> Sandbox {
+    pub async fn shows(&self, member: &Sandbox, what: &str, like: impl Fn(&Sandbox) -> bool) -> Sandbox {
         let uid = member.metadata.uid.clone();
         self.scene.shows(&name(member), what, |found| found.metadata.uid == uid && like(found)).await
     }
@@ -95,7 +95,7 @@ fn kept(member: &Sandbox) -> HibernationStatus {
     member.status.as_ref().and_then(|status| status.hibernation.clone()).expect("a hibernation")
 }
 
-fn says(member: &Sandbox, kind: &str, reason: &str) -> bool {
+pub fn says(member: &Sandbox, kind: &str, reason: &str) -> bool {
     let conditions = member.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|condition| condition.type_ == kind && condition.reason == reason)
 }

@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that they link once.
 
 mod agent;
+mod claim_files;
 mod claims;
 mod claims_flow;
 mod cloudsim;

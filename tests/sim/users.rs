@@ -126,6 +126,7 @@ impl Users {
             pool: pool_name(pool),
             holder: "somebody".to_owned(),
             ttl: Some(Span::minutes(minutes)),
+            snapshot: None,
             keep_ended: Some(Span::minutes(5)),
         };
         tokio::spawn(async move {

@@ -95,7 +95,7 @@ impl From<WaitError> for Failure {
             WaitError::Api(fault) => fault.into(),
             WaitError::Ended { name, .. } => failure
                 .advice(format!("sandbar release {name} removes the ended request; its id can be used again then")),
-            WaitError::TimedOut { .. } | WaitError::Deleted { .. } => failure,
+            WaitError::TimedOut { .. } | WaitError::Deleted { .. } | WaitError::NoFiles { .. } => failure,
         }
     }
 }

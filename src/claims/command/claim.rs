@@ -4,7 +4,7 @@ use super::cluster::ClusterArgs;
 use super::output::{Format, OutputArgs, from_now, print};
 use super::waiting::Waiting;
 use crate::agent::client::{AgentError, probe};
-use crate::api::{Sandbox, Span};
+use crate::api::{Sandbox, SnapshotRef, Span};
 use crate::claims::{ClaimError, ClaimWish, Claims, RequestWish, WaitError, fresh_id};
 use crate::failure::Failure;
 use jiff::Timestamp;
@@ -26,10 +26,13 @@ pub struct Args {
     /// Id of the run: makes it a request that may be repeated safely
     #[arg(long, value_name = "ID")]
     id: Option<String>,
+    /// Begin with the files of this snapshot: makes it a request
+    #[arg(long, value_name = "NAME")]
+    snapshot: Option<String>,
     /// How long to wait when none is warm
     #[arg(long, value_name = "SPAN", default_value = "5m")]
     wait: Span,
-    /// Do not wait: fail if none is warm; with --id leave the request in the queue
+    /// Do not wait: fail if none is warm; with --id or --snapshot leave the request in the queue
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
     /// Do not ask the sandbox whether it answers: for machines that cannot reach it
@@ -59,7 +62,8 @@ struct Got {
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let claims = args.cluster.connect().await?.claims();
-    let got = match args.id.clone() {
+    // Only an object can say that it is not ready before its files are there.
+    let got = match args.id.clone().or_else(|| args.snapshot.is_some().then(fresh_id)) {
         Some(id) => {
             claims.pool_exists(&args.pool).await?;
             by_request(&args, &claims, id, 0).await?
@@ -117,7 +121,8 @@ async fn answers(args: &Args, sandbox: &Sandbox) -> Result<(), AgentError> {
 
 async fn by_request(args: &Args, claims: &Claims, id: String, writes: u32) -> Result<Got, Failure> {
     let (pool, holder) = (args.pool.clone(), args.holder.clone());
-    let wish = RequestWish { id: id.clone(), pool, holder, ttl: args.ttl, keep_ended: None };
+    let snapshot = args.snapshot.clone().map(|name| SnapshotRef { name });
+    let wish = RequestWish { id: id.clone(), pool, holder, ttl: args.ttl, snapshot, keep_ended: None };
     let request = claims.request(&wish).await?;
     let writes = writes + 1;
     if args.no_wait {
@@ -141,10 +146,11 @@ async fn by_request(args: &Args, claims: &Claims, id: String, writes: u32) -> Re
 /// A wait that failed. A request that the person did not name is taken back: nobody would look for it.
 async fn given_up(args: &Args, claims: &Claims, id: &str, error: WaitError) -> Failure {
     let timed_out = matches!(error, WaitError::TimedOut { .. });
+    let stands = timed_out || matches!(error, WaitError::NoFiles { .. });
     if args.id.is_some() {
         let failure = Failure::from(error);
         let stays = format!("the request stays: the same command waits on; sandbar release {id} ends it");
-        return if timed_out { failure.advice(stays) } else { failure };
+        return if stands { failure.advice(stays) } else { failure };
     }
     match claims.release(id).await {
         Ok(_) if timed_out => {

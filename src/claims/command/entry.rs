@@ -19,6 +19,13 @@ pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failu
         return Err(Failure::new(format!("sandbox {} of run {id} is hibernated", member.name_any()))
             .advice(format!("sandbar wake {id} makes it a new instance with its files")));
     }
+    if let Some(snapshot) = member.awaited_snapshot() {
+        let text =
+            format!("sandbox {} of run {id} does not have the files of snapshot {snapshot} yet", member.name_any());
+        return Err(
+            Failure::new(text).advice(format!("kubectl describe sbx {} shows how far it is", member.name_any()))
+        );
+    }
     if member.is_worker() {
         return by_console(&cluster, &member).await;
     }

@@ -190,6 +190,8 @@ pub enum PoolFact {
         terminating: bool,
         /// It has as many members as it may.
         full: bool,
+        /// Its members have no address, and no way in for a snapshot.
+        worker: bool,
     },
     /// The API server said that there is none.
     Missing,
@@ -208,6 +210,8 @@ pub struct Candidate {
     pub phase: Phase,
     /// The longest claim that it takes: its template's, which may be older than the pool's.
     pub max_ttl: Span,
+    /// It has no address, and no way in for a snapshot.
+    pub worker: bool,
 }
 
 /// The member that a request is bound to.
@@ -236,5 +240,6 @@ pub(crate) fn candidate(sandbox: &Sandbox) -> Candidate {
         resource_version: sandbox.metadata.resource_version.clone().unwrap_or_default(),
         phase: sandbox.phase(),
         max_ttl: sandbox.spec.template.as_ref().map(|template| template.claims.max_ttl).unwrap_or_default(),
+        worker: sandbox.is_worker(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod claim;
+mod claim_files;
 mod files;
 mod hibernation;
 mod inputs;
@@ -123,6 +124,7 @@ fn member(facts: &MemberFacts) -> Plan {
         claim::note(&mut draft);
         if !claim::end(&mut draft) {
             attempt::plan(&mut draft);
+            claim_files::plan(&mut draft);
             hibernation::plan(&mut draft);
         }
     }

@@ -86,6 +86,7 @@ async fn asking_twice_by_one_name_is_asking_once_s6() {
         pool: POOL.to_owned(),
         holder: "ada".to_owned(),
         ttl: None,
+        snapshot: None,
         keep_ended: None,
     };
     let (one, two) = tokio::join!(claims.request(&wish), claims.request(&wish));

@@ -50,6 +50,11 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"span\" is invalid: [spec.claims.maxTTL: Invalid value: \"1 day\": spec.claims.maxTTL in body should match '^([0-9]+h)?([0-9]+m)?([0-9]+s)?$', spec.claims: Invalid value: \"object\": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: refused by rule P9]",
         ),
         bad(
+            "snapshot pattern",
+            request("files", &json!({"claim": {"snapshot": {"name": "../x"}}})),
+            "Sandbox.sandbar.dev \"files\" is invalid: spec.claim.snapshot.name: Invalid value: \"../x\": spec.claim.snapshot.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'",
+        ),
+        bad(
             "span empty",
             pool("empty", &json!({"claims": {"maxTTL": ""}})),
             "SandboxPool.sandbar.dev \"empty\" is invalid: [spec.claims.maxTTL: Invalid value: \"\": spec.claims.maxTTL in body should be at least 2 chars long, spec.claims: Invalid value: \"object\": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: refused by rule P9]",

@@ -41,6 +41,7 @@ async fn pool(context: &Context, namespace: &str, name: &str, members: usize) ->
         wait_timeout: pool.spec.claims.wait_timeout,
         terminating: pool.metadata.deletion_timestamp.is_some(),
         full: usize::try_from(pool.spec.limits.max_sandboxes).is_ok_and(|limit| members >= limit),
+        worker: pool.spec.provider.is_worker(),
     }))
 }
 

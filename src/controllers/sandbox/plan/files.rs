@@ -54,13 +54,10 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Files {
     match draft.transfer(&order) {
         None => {
             draft.effects.push(Effect::Transfer { order });
-            coming(draft, Reason::Restoring, format!("getting the files of snapshot {snapshot}"))
+            coming(draft, Reason::Restoring, on_the_way(&snapshot, None))
         }
-        Some(Progress::Moving { trouble: None }) => {
-            coming(draft, Reason::Restoring, format!("getting the files of snapshot {snapshot}"))
-        }
-        Some(Progress::Moving { trouble: Some(trouble) }) => {
-            coming(draft, Reason::Restoring, format!("snapshot {snapshot} is tried again: {trouble}"))
+        Some(Progress::Moving { trouble }) => {
+            coming(draft, Reason::Restoring, on_the_way(&snapshot, trouble.as_deref()))
         }
         Some(Progress::Done { bytes }) => {
             draft.effects.push(Effect::EndTransfer);
@@ -87,6 +84,14 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Files {
 /// What to say where a snapshot is wanted and there is no store.
 pub(super) fn no_store(snapshot: &str) -> String {
     format!("snapshot {snapshot} is wanted, and the operator has no snapshot store; start it with --snapshot-url")
+}
+
+/// What to say while files come.
+pub(super) fn on_the_way(snapshot: &str, trouble: Option<&str>) -> String {
+    match trouble {
+        None => format!("getting the files of snapshot {snapshot}"),
+        Some(trouble) => format!("snapshot {snapshot} is tried again: {trouble}"),
+    }
 }
 
 fn coming(draft: &mut Draft<'_>, reason: Reason, message: String) -> Files {

@@ -34,6 +34,10 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     if !is_asked(draft) {
         return stay(draft);
     }
+    if draft.facts.sandbox.awaited_snapshot().is_some() {
+        let message = "it is hibernated once it has the files that its claim begins with";
+        return draft.want(Type::Hibernated, false, Reason::Restoring, message);
+    }
     if !draft.facts.has_store {
         let message =
             "the operator has no snapshot store, so the sandbox goes on running; start it with --snapshot-url";

@@ -1,6 +1,6 @@
 //! A request: gets one member bound to it, holds it, and stays as a record when that ends.
 
-use super::{Effect, Plan};
+use super::{Effect, Plan, files};
 use crate::api::conditions::{self, Reason, Type, Wanted};
 use crate::api::{Claim, ClaimFor, ObjectUid, OnEmpty, Phase, QueuePlace, Sandbox, SandboxStatus, Span};
 use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts, candidate};
@@ -70,12 +70,14 @@ impl Draft<'_> {
 
     /// Whether the claim is within what the member takes; a pool edited since takes more.
     fn fits(&self, candidate: &Candidate) -> bool {
-        self.wish().and_then(|claim| claim.ttl).is_none_or(|ttl| ttl <= candidate.max_ttl)
+        let takes_files = !candidate.worker || self.snapshot().is_none();
+        takes_files && self.wish().and_then(|claim| claim.ttl).is_none_or(|ttl| ttl <= candidate.max_ttl)
     }
 
     /// No member yet: end, wait, or choose one.
     fn queue(&mut self) {
-        let PoolFact::Present { on_empty, max_ttl, wait_timeout, terminating, full, .. } = &self.facts.pool else {
+        let PoolFact::Present { on_empty, max_ttl, wait_timeout, terminating, full, worker, .. } = &self.facts.pool
+        else {
             return self.wait(Reason::PoolNotFound, WAIT_FOR_POOL, "there is no such pool");
         };
         if *terminating {
@@ -86,6 +88,14 @@ impl Draft<'_> {
                 "spec.claim.ttl: {ttl} is more than the pool's claims.maxTTL ({max_ttl}); ask for at most that"
             );
             return self.finish_with(Reason::TtlTooLong, &message);
+        }
+        if let Some(snapshot) = self.snapshot().filter(|_| *worker) {
+            let message = format!(
+                "spec.claim.snapshot.name: {snapshot} cannot be put into sandboxes of pool {}, which are in mode \
+                 Worker; leave snapshot out, or ask a pool in mode Service",
+                self.facts.sandbox.spec.pool_ref.name
+            );
+            return self.finish_with(Reason::InvalidSpec, &message);
         }
         if self.waited() >= wait_timeout.signed() {
             return self.finish_with(Reason::WaitTimeout, &format!("no sandbox within {wait_timeout}"));
@@ -150,6 +160,7 @@ impl Draft<'_> {
             id: wish.id.clone(),
             holder: wish.holder.clone(),
             ttl: wish.ttl.or(Some((*default_ttl).min(candidate.max_ttl))),
+            snapshot: wish.snapshot.clone(),
             for_: Some(held_for),
             keep_ended: None,
         };
@@ -177,8 +188,10 @@ impl Draft<'_> {
         if self.status.claimed_at.is_some() && (member.is_deleting() || status.phase == Some(Phase::Failed)) {
             return self.member_left(Some(member));
         }
-        let ready =
+        let answers =
             conditions::is_true(&status.conditions, Type::Ready) && (status.url.is_some() || member.is_worker());
+        // A member that was warm says that it is ready until its own plan has seen the claim.
+        let ready = answers && member.awaited_snapshot().is_none();
         if self.status.claimed_at.is_none() {
             self.status.claimed_at = Some(Time(conditions::whole_second(self.facts.now)));
         }
@@ -193,6 +206,11 @@ impl Draft<'_> {
             self.phase(phase, reason);
             let message = format!("its sandbox {} is hibernated, or about to be", name_of(member));
             self.wanted.push(Wanted::new(Type::Ready, false, reason, message));
+        } else if let Some((reason, message)) = waits_for_files(member) {
+            self.phase(Phase::Booting, reason);
+            self.wanted.push(Wanted::new(Type::Claimed, true, Reason::Claimed, format!("holds {}", name_of(member))));
+            self.wanted.push(Wanted::new(Type::Ready, false, reason, message));
+            self.again(LOOK_AGAIN);
         } else {
             self.phase(waiting_phase(member.phase()), Reason::Creating);
             self.wanted.push(Wanted::new(Type::Ready, false, Reason::Creating, "the sandbox is not ready yet"));
@@ -266,6 +284,10 @@ impl Draft<'_> {
         self.facts.sandbox.spec.claim.as_ref()
     }
 
+    fn snapshot(&self) -> Option<&str> {
+        self.wish()?.snapshot.as_ref().map(|snapshot| snapshot.name.as_str())
+    }
+
     fn waited(&self) -> jiff::SignedDuration {
         let since: Option<Timestamp> = self.facts.sandbox.metadata.creation_timestamp.as_ref().map(|time| time.0);
         since.map_or(jiff::SignedDuration::ZERO, |since| self.facts.now.duration_since(since))
@@ -308,6 +330,17 @@ fn asleep(member: Phase) -> Option<(Phase, Reason)> {
         Phase::Hibernated => Some((Phase::Hibernated, Reason::Hibernated)),
         _ => None,
     }
+}
+
+/// What a request shows while its member is there and the claim's files are not.
+fn waits_for_files(member: &Sandbox) -> Option<(Reason, String)> {
+    let snapshot = member.awaited_snapshot().filter(|_| member.instance().is_some_and(|own| own.ready_at.is_some()))?;
+    let mut told = member.status.iter().flat_map(|status| &status.conditions);
+    let told = told.find(|condition| condition.type_ == Type::Ready.as_str() && condition.status == "False");
+    Some(match told {
+        Some(told) => (Reason::of(&told.reason), told.message.clone()),
+        None => (Reason::Restoring, files::on_the_way(snapshot, None)),
+    })
 }
 
 fn name_of(member: &Sandbox) -> String {

@@ -85,8 +85,15 @@ fn note(draft: &mut Draft<'_>, seen: &Instance) -> bool {
 fn after_redeploy(draft: &mut Draft<'_>) {
     let note = "the provider redeployed the instance; its files are those of a new one";
     if draft.facts.sandbox.held_by().is_some() {
-        draft.want(Type::FilesLost, true, Reason::Redeployed, note);
-        draft.event(true, Reason::Redeployed, note);
+        let awaits = draft.facts.sandbox.awaited_snapshot().is_some();
+        if awaits && draft.facts.transfer.is_some() {
+            // What came so far went into the old container.
+            draft.effects.push(Effect::EndTransfer);
+        }
+        if !awaits || files::of_template(draft).is_some() {
+            draft.want(Type::FilesLost, true, Reason::Redeployed, note);
+            draft.event(true, Reason::Redeployed, note);
+        }
     } else {
         draft.effects.push(Effect::ResetProbe);
         draft.phase(Phase::Booting, Reason::Redeployed);

@@ -89,7 +89,14 @@ pub(super) fn warm() -> Sandbox {
 }
 
 pub(super) fn claim(ttl: u32) -> Claim {
-    Claim { id: "run-1".into(), holder: "me".into(), ttl: Some(Span::seconds(ttl)), for_: None, keep_ended: None }
+    Claim {
+        id: "run-1".into(),
+        holder: "me".into(),
+        ttl: Some(Span::seconds(ttl)),
+        snapshot: None,
+        for_: None,
+        keep_ended: None,
+    }
 }
 
 pub(super) fn claim_for(uid: &str) -> Claim {

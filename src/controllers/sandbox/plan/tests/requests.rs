@@ -1,7 +1,10 @@
 //! Rules of one request, one by one.
 
 use super::fixture::*;
-use crate::api::{Claim, ObjectUid, OnEmpty, Phase, PoolRef, Sandbox, SandboxSpec, SandboxStatus, Span};
+use crate::api::conditions::{Reason, Type, Wanted, is_true, merge};
+use crate::api::{
+    Claim, ClaimFiles, ObjectUid, OnEmpty, Phase, PoolRef, Sandbox, SandboxSpec, SandboxStatus, SnapshotRef, Span,
+};
 use crate::controllers::sandbox::facts::{BoundFact, Candidate, Observed, PoolFact, RequestFacts};
 use crate::controllers::sandbox::plan::{Effect, Plan, plan};
 use kube::api::ObjectMeta;
@@ -38,6 +41,7 @@ fn pool(on_empty: OnEmpty) -> PoolFact {
         wait_timeout: Span::minutes(5),
         terminating: false,
         full: false,
+        worker: false,
     }
 }
 
@@ -48,6 +52,7 @@ fn candidate(name: &str, phase: Phase) -> Candidate {
         resource_version: "7".into(),
         phase,
         max_ttl: Span::hours(1),
+        worker: false,
     }
 }
 
@@ -267,4 +272,57 @@ fn a_place_in_the_queue_is_told_at_once_and_then_every_fifteen_seconds() {
     assert_eq!(same.status, later.status, "a place that is kept is written once");
     let bound = run(facts(request(Some(later.status)), 101));
     assert_eq!(place(&bound), None, "who is served stands in no queue");
+}
+
+/// A request that begins with a snapshot, and the member that it holds.
+fn with_files() -> (Sandbox, Sandbox) {
+    let snapshot = Some(SnapshotRef { name: "notes".into() });
+    let mut asking = request(Some(bound_status()));
+    asking.spec.claim.as_mut().expect("a claim").snapshot.clone_from(&snapshot);
+    let mut held = warm();
+    held.spec.claim = Some(Claim { snapshot, ..claim_for(REQUEST) });
+    held.status.as_mut().expect("a status").conditions =
+        merge(&[], &[Wanted::new(Type::Ready, true, Reason::Healthy, "")], None, at(60));
+    (asking, held)
+}
+
+#[test]
+fn a_request_is_ready_only_with_the_files_it_begins_with() {
+    let (mut asking, mut held) = with_files();
+    let look = |asking: &Sandbox, held: &Sandbox| {
+        let bound = BoundFact::Present { member: Arc::new(held.clone()), live: false };
+        run(RequestFacts { bound, ..facts(asking.clone(), 200) }).status
+    };
+    let ready = |status: &SandboxStatus| status.conditions.iter().find(|told| told.type_ == "Ready").cloned();
+    asking.status = Some(look(&asking, &held));
+    let told = ready(&look(&asking, &held)).expect("a word");
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "Restoring"), "an old Ready is not believed");
+    assert!(is_true(&look(&asking, &held).conditions, Type::Claimed), "it holds the member all the same");
+
+    let status = held.status.as_mut().expect("a status");
+    status.conditions = merge(&[], &[Wanted::new(Type::Ready, false, Reason::SnapshotMissing, "none")], None, at(61));
+    let told = ready(&look(&asking, &held)).expect("a word");
+    assert_eq!((told.reason.as_str(), told.message.as_str()), ("SnapshotMissing", "none"));
+
+    let status = held.status.as_mut().expect("a status");
+    status.claim_files = Some(ClaimFiles { restored_at: Some(time(70)), ..ClaimFiles::of("notes") });
+    status.conditions = merge(&[], &[Wanted::new(Type::Ready, true, Reason::Healthy, "")], None, at(70));
+    assert!(is_true(&look(&asking, &held).conditions, Type::Ready));
+}
+
+#[test]
+fn files_are_asked_for_where_they_can_be_put() {
+    let (mut asking, _) = with_files();
+    asking.status = None;
+    let mut facts = facts(asking, 1);
+    let plan = run(facts.clone());
+    let [Effect::ClaimMember { claim, .. }] = &plan.effects[..] else { panic!("{:?}", plan.effects) };
+    assert_eq!(claim.snapshot.as_ref().map(|snapshot| snapshot.name.as_str()), Some("notes"));
+    facts.candidates[0].worker = true;
+    assert_eq!(claims(&run(facts.clone())), ["python-1"], "members may be older than their pool's mode");
+    if let PoolFact::Present { worker, .. } = &mut facts.pool {
+        *worker = true;
+    }
+    let plan = run(facts);
+    assert_eq!((plan.status.phase, plan.status.reason.as_deref()), (Some(Phase::Ended), Some("InvalidSpec")));
 }
