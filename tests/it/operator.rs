@@ -10,7 +10,8 @@ use sandbar::dev::operator::{Operator, OperatorOptions};
 const QUICK: [(&str, &str); 12] = [
     // A starved API server must not cost an operator that nobody starts again its lease.
     ("--lease-duration", "20s"),
-    ("--listing-period", "500ms"),
+    // A test of more than a minute must not use up the minute's calls: each listing is two of 200.
+    ("--listing-period", "1s"),
     ("--listing-slow", "3s"),
     ("--create-timeout", "3s"),
     ("--call-timeout", "3s"),
@@ -20,7 +21,7 @@ const QUICK: [(&str, &str); 12] = [
     ("--probe-claimed", "500ms"),
     ("--probe-timeout", "1s"),
     ("--orphan-grace", "5s"),
-    ("--orphan-sweep", "1s"),
+    ("--orphan-sweep", "3s"),
 ];
 
 /// What is special about an operator. The default is quick: see [`QUICK`].

@@ -79,8 +79,8 @@ impl Scene {
                     && pool.status.as_ref().filter(current).is_some_and(|status| is_level(status, warm))
             };
             let pool = wait_for(&self.pools, POOL, &format!("{warm} warm, nothing moving"), level).await;
-            let free = self.members().await.into_iter().filter(is_free).count();
-            if i32::try_from(free) == Ok(warm) {
+            let free = |member: &&Sandbox| is_free(member) && member.spec.pool_ref.name == POOL;
+            if i32::try_from(self.members().await.iter().filter(free).count()) == Ok(warm) {
                 return pool;
             }
             seen = pool.metadata.resource_version;

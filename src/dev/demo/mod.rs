@@ -2,11 +2,14 @@
 //! step by step, with a table of what held at the end.
 
 mod books;
+mod demand;
 mod level;
 mod report;
+mod rollout;
 mod sleep;
 mod stage;
 mod trouble;
+mod worker;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -64,9 +67,12 @@ async fn play(stage: &mut Stage, report: &mut Report) -> Result<(), Failure> {
     let run = level::claim(stage, report).await?;
     level::program(stage, report, &run).await?;
     sleep::sleep(stage, report, &run).await?;
+    rollout::roll_out(stage, report).await?;
     trouble::kill(stage, report).await?;
     trouble::outage(stage, report).await?;
-    trouble::leave(stage, report, &run).await
+    trouble::leave(stage, report, &run).await?;
+    demand::follow(stage, report).await?;
+    worker::enter(stage, report).await
 }
 
 /// A time as people read it.

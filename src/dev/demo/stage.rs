@@ -14,6 +14,7 @@ use crate::cloudsim::admin::{AccountSettings, Call, Op, Seconds, SimAdmin};
 use crate::dev::binaries::{Binaries, Tool};
 use crate::dev::cloud::{CloudOptions, new_token};
 use crate::dev::command::world_failure;
+use crate::dev::install::service_account_token;
 use crate::dev::operator::{Operator, OperatorOptions};
 use crate::dev::world::{LocalWorld, WorldOptions};
 use crate::failure::{Failure, chain};
@@ -28,7 +29,7 @@ pub const PROGRAM: &str = "primes.py";
 /// What takes tens of seconds in earnest takes a few, as in the cloud here.
 const FLAGS: [(&str, &str); 12] = [
     ("--lease-duration", "6s"),
-    ("--listing-period", "1s"),
+    ("--listing-period", "2s"),
     ("--listing-slow", "3s"),
     ("--create-timeout", "3s"),
     ("--call-timeout", "3s"),
@@ -38,7 +39,7 @@ const FLAGS: [(&str, &str); 12] = [
     ("--probe-claimed", "1s"),
     ("--probe-timeout", "2s"),
     ("--orphan-grace", "10s"),
-    ("--orphan-sweep", "2s"),
+    ("--orphan-sweep", "10s"),
 ];
 
 /// A world, and the means to act in it.
@@ -126,18 +127,31 @@ impl Stage {
         self.world.stop().await;
     }
 
+    /// Puts a file where the commands run.
+    pub fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        Ok(std::fs::write(self.folder.join(name), text)?)
+    }
+
     /// Runs kubectl and shows what it printed.
     pub async fn kubectl(&self, report: &Report, arguments: &[&str]) -> Result<Printed, Failure> {
-        self.run(report, &self.kubectl, "kubectl", arguments).await
+        self.run(report, Command::new(&self.kubectl), "kubectl", arguments).await
     }
 
     /// Runs this program as a user would and shows what it printed.
     pub async fn sandbar(&self, report: &Report, arguments: &[&str]) -> Result<Printed, Failure> {
-        self.run(report, &self.program, "sandbar", arguments).await
+        self.run(report, Command::new(&self.program), "sandbar", arguments).await
     }
 
-    async fn run(&self, report: &Report, program: &Path, name: &str, words: &[&str]) -> Result<Printed, Failure> {
-        let mut command = Command::new(program);
+    /// The same with the token of a ServiceAccount.
+    pub async fn sandbar_as(&self, report: &Report, account: &str, arguments: &[&str]) -> Result<Printed, Failure> {
+        let client = self.pools.clone().into_client();
+        let token = service_account_token(&client, "default", account).await.map_err(failed)?;
+        let mut command = Command::new(&self.program);
+        command.env("SANDBAR_TOKEN", token);
+        self.run(report, command, "sandbar", arguments).await
+    }
+
+    async fn run(&self, report: &Report, mut command: Command, name: &str, words: &[&str]) -> Result<Printed, Failure> {
         command.args(words).current_dir(&self.folder).kill_on_drop(true).stdin(Stdio::null());
         command.env("KUBECONFIG", self.world.kubeconfig()).env("KUBECACHEDIR", self.folder.join("kubectl"));
         let output = command.output().await?;
