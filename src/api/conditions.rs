@@ -54,7 +54,8 @@ words! {
         Claimed,
         /// Member: warm or claimed, and answering. Request: its sandbox can be used.
         Ready,
-        /// Member: the provider replaced the container under a claim, or kept files could not be put back.
+        /// Member: the provider replaced the container under a claim, or it woke without its files. False once a later
+        /// waking brought back what it had when it went to sleep.
         FilesLost,
         /// Member: the files of a snapshot are in it, the claim's where it names one.
         FilesRestored,
@@ -190,7 +191,7 @@ words! {
         Deleting,
         /// An object does not fit its schema.
         Undecodable,
-        /// The finalizer was lifted by an operator's word, without proof.
+        /// An instance was forgotten without proof of its end, or files were given up, by somebody's word.
         Abandoned,
         /// The local clock is far from the API server's.
         ClockSkew,

@@ -65,7 +65,7 @@ pub struct HibernationStatus {
     /// From the wish to wake until the files were back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_seconds: Option<i64>,
-    /// When it turned out that the files cannot be put back.
+    /// When it woke without its files, by its holder's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Time>,
 }
@@ -106,7 +106,7 @@ impl HibernationStatus {
         [&self.snapshot].into_iter().chain(&self.replaces).filter(|name| !name.is_empty()).cloned().collect()
     }
 
-    /// Snapshots that nobody needs when the member ends; what could not be put back stays for its holder.
+    /// Snapshots that nobody needs when the member ends; what was not put back stays for its holder.
     pub fn left_over(&self) -> Vec<String> {
         let kept = self.lost_at.is_some() || (self.wake_requested_at.is_some() && self.restored_at.is_none());
         let own = (!kept).then(|| self.snapshot.clone());

@@ -71,6 +71,9 @@ pub const ACCOUNT_HOURLY_ANNOTATION: &str = "sandbar.dev/hourly-usd";
 /// Annotation on a member: lifts the finalizer although nobody can prove that
 /// the instance is gone. Its value must be the instance's name.
 pub const ABANDON_ANNOTATION: &str = "sandbar.dev/abandon-instance";
+/// Annotation on a member that sleeps or wakes: it wakes without its files. Its value must be the name
+/// of the snapshot in `status.hibernation`.
+pub const ABANDON_FILES_ANNOTATION: &str = "sandbar.dev/abandon-files";
 /// Annotation on a deleting pool: lifts its finalizer although nobody can prove that nothing of it
 /// is left. Its value must be the account in the pool's status.
 pub const ABANDON_POOL_ANNOTATION: &str = "sandbar.dev/abandon-instances";

@@ -152,7 +152,8 @@ pub struct Limits {
     /// Members of the pool in any state (S5).
     #[schemars(range(min = 1, max = 1000))]
     pub max_sandboxes: i32,
-    /// Members being created at once.
+    /// Members being created at once. A sandbox that wakes counts while its instance is made, not while it
+    /// sleeps, waits for its snapshot or gets its files back; no waking waits for this limit.
     #[schemars(range(min = 1, max = 100))]
     pub max_concurrent_creates: i32,
 }

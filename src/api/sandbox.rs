@@ -44,8 +44,11 @@ pub struct SandboxSpec {
     /// Who has it, or wants one. Written once, never replaced (S6).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
-    /// Members with a claim: Hibernated keeps the files in the snapshot store and ends the instance,
-    /// Running makes a new one with them. Absent = Running.
+    /// Members with a claim: Hibernated keeps the files of /workspace in the snapshot store and ends the
+    /// instance, Running makes a new one with them. Absent = Running. Nothing but /workspace is kept: no
+    /// process, no memory, no file elsewhere. Files are copied while the sandbox runs, and what is written
+    /// meanwhile may be missing: stop what writes first. A waking whose snapshot is not found sleeps on until
+    /// it is; annotation sandbar.dev/abandon-files=SNAPSHOT wakes it without its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operating_mode: Option<OperatingMode>,
 }
@@ -230,7 +233,10 @@ pub struct InstanceStatus {
     /// When the provider made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Time>,
-    /// When its agent first answered.
+    /// When the files of a snapshot began to come, its agent answering: the deadline of a create counts until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_began_at: Option<Time>,
+    /// When its agent first answered, with the files that it begins with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<Time>,
     /// Why this attempt is over; its instance is being removed, or is gone.

@@ -110,6 +110,17 @@ impl Snapshots {
         Ok(manifest)
     }
 
+    /// The same, after all of its archive was read and fits the digest.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Corrupt`] where it does not.
+    pub async fn check(&self, name: &str) -> Result<Manifest, SnapshotError> {
+        let manifest = self.get(name).await?;
+        let mut reader = self.open(&manifest).await?;
+        while reader.next().await?.is_some() {}
+        Ok(manifest)
+    }
+
     /// Every finished snapshot.
     ///
     /// # Errors

@@ -78,11 +78,14 @@ async fn an_archive_that_does_not_fit_its_digest_is_refused() {
     let snapshots = store.of("ns");
     let manifest = archive(&snapshots, "s", b"content").await;
     snapshots.finish(&manifest).await.expect("finished");
+    assert_eq!(snapshots.check("s").await.expect("whole"), manifest);
     let key = Path::from(format!("ns/snapshots/s/{}", manifest.archive));
     for (other, why) in [(&b"Content"[..], "its digest is"), (b"content and more", "the archive has 16 bytes, not 7")] {
         objects.put(&key, Bytes::copy_from_slice(other).into()).await.expect("put");
         let error = read(&snapshots, &manifest).await.expect_err("refused");
         assert!(matches!(error, SnapshotError::Corrupt { .. }) && error.to_string().contains(why), "{error}");
+        let checked = snapshots.check("s").await.expect_err("refused");
+        assert_eq!(checked.to_string(), error.to_string());
     }
     objects.delete(&key).await.expect("deleted");
     let error = read(&snapshots, &manifest).await.expect_err("refused");

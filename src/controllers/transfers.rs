@@ -6,9 +6,11 @@
 
 mod depot;
 mod store;
+mod turns;
 
 pub use depot::{Depot, Kept, MoveError, Say};
 pub use store::StoreDepot;
+use turns::Turns;
 
 use super::pokes::Pokes;
 use super::runtime::lease::LeaseHandle;
@@ -17,16 +19,17 @@ use crate::api::conditions::Reason;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
-/// Transfers at once: each holds some pieces of an archive in memory (up to 20 MiB).
-const AT_ONCE: usize = 4;
 /// The longest that one try may take.
 const LIMIT: Duration = Duration::from_secs(3600);
-/// Between two tries to put files back.
+/// The longest that an instance waits for its files: for its turn, and for one try.
+pub const RESTORE_LIMIT: Duration = Duration::from_secs(2 * 3600);
+/// Between two tries to put files back, or to find them.
 const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Between two looks at a damaged archive, which is read whole each time.
+const DAMAGED_PAUSE: Duration = Duration::from_secs(600);
 
 /// Which way the files go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,17 @@ pub enum Way {
     Save,
     /// Out of the store into the sandbox, instead of what is there.
     Restore,
+    /// Nowhere: whether they are in the store at all. Asked until they are.
+    Find,
+    /// Nowhere: whether they are in the store and fit their digest. Asked until they do.
+    Check,
+}
+
+impl Way {
+    /// Whether it only looks into the store.
+    pub fn is_look(self) -> bool {
+        matches!(self, Self::Find | Self::Check)
+    }
 }
 
 /// One transfer: the same order twice is one transfer.
@@ -54,7 +68,7 @@ pub enum Progress {
     /// On its way; with what went wrong in the last try, if it is one that is repeated.
     Moving {
         /// The last try's error.
-        trouble: Option<String>,
+        trouble: Option<MoveError>,
     },
     /// Whole.
     Done {
@@ -79,7 +93,7 @@ pub struct Target {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Base address of its agent.
+    /// Base address of its agent; empty where no instance runs and the store is only looked into.
     pub url: String,
     /// The image it runs, for the manifest.
     pub image: Option<String>,
@@ -103,14 +117,14 @@ pub struct Transfers {
     depot: Option<Arc<dyn Depot>>,
     lease: LeaseHandle,
     pokes: Pokes<Guarded>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     entries: Arc<Mutex<HashMap<String, Entry>>>,
 }
 
 impl Transfers {
     /// None yet. Without a store there will be none.
     pub fn new(depot: Option<Arc<dyn Depot>>, lease: LeaseHandle, pokes: Pokes<Guarded>) -> Self {
-        Self { depot, lease, pokes, turns: Arc::new(Semaphore::new(AT_ONCE)), entries: Arc::default() }
+        Self { depot, lease, pokes, turns: Arc::default(), entries: Arc::default() }
     }
 
     /// Whether there is a store.
@@ -160,7 +174,7 @@ impl Transfers {
         let Some(depot) = self.depot.clone() else { return };
         let (turns, lease, namespace) = (Arc::clone(&self.turns), self.lease.clone(), namespace.to_owned());
         tokio::spawn(async move {
-            let _turn = turns.acquire().await;
+            let _turn = turns.take(&namespace).await;
             if !lease.is_leader() {
                 return;
             }
@@ -174,31 +188,59 @@ impl Transfers {
         let mut pause = PAUSE;
         let tell = |news: Progress| {
             let before = std::mem::replace(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner), news.clone());
-            if before != news {
+            let new = before != news;
+            if new {
                 self.pokes.poke(&target.namespace, &target.name);
             }
+            new
         };
         loop {
             let error = match self.try_once(depot.as_ref(), &target, &order).await {
-                Ok(bytes) => return tell(Progress::Done { bytes }),
+                Ok(bytes) => {
+                    tell(Progress::Done { bytes });
+                    return;
+                }
                 Err(error) => error,
             };
-            tracing::warn!(
-                namespace = target.namespace, sandbox = target.name, snapshot = order.snapshot, way = ?order.way,
-                %error, "files were not transferred"
-            );
             // A snapshot that fails is told, and its next try planned: its holder may want something else by then.
-            if order.way == Way::Save || !error.passing {
-                return tell(Progress::Failed { reason: error.reason, message: error.message });
+            // What is not in the store may be put back there, and nobody tells when.
+            let again = match order.way {
+                Way::Save => false,
+                Way::Restore => error.passing,
+                Way::Find | Way::Check => true,
+            };
+            // The store's words may be others each time, and those of the first try stand in a status for as long.
+            let known = match &*progress.lock().unwrap_or_else(PoisonError::into_inner) {
+                Progress::Moving { trouble: Some(known) } if order.way.is_look() => known.reason == error.reason,
+                _ => false,
+            };
+            let (damaged, said) = (error.reason == Reason::SnapshotDamaged, error.to_string());
+            let new = !known
+                && tell(match again {
+                    true => Progress::Moving { trouble: Some(error) },
+                    false => Progress::Failed { reason: error.reason, message: error.message },
+                });
+            // A store that says the same for days says it once.
+            if new {
+                tracing::warn!(
+                    namespace = target.namespace, sandbox = target.name, snapshot = order.snapshot, way = ?order.way,
+                    error = said, "files were not transferred"
+                );
             }
-            tell(Progress::Moving { trouble: Some(error.message) });
-            tokio::time::sleep(pause).await;
+            if !again {
+                return;
+            }
+            tokio::time::sleep(if damaged { DAMAGED_PAUSE } else { pause }).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     async fn try_once(&self, depot: &dyn Depot, target: &Target, order: &Order) -> Result<u64, MoveError> {
-        let _turn = self.turns.acquire().await;
+        // A look at a manifest holds nothing in memory, and nobody has to wait for it.
+        let _turn = match order.way {
+            Way::Find => None,
+            Way::Save | Way::Restore | Way::Check => Some(self.turns.take(&target.namespace).await),
+        };
         // A process that was paused over its lease must not touch what its successor kept, nor what the holder has
         // done since the successor put the files there.
         let leads = || self.lease.is_leader();
@@ -206,6 +248,8 @@ impl Transfers {
             match order.way {
                 Way::Save => depot.save(target, &order.snapshot, &leads).await,
                 Way::Restore => depot.restore(target, &order.snapshot, &leads).await,
+                Way::Find => depot.find(&target.namespace, &order.snapshot).await,
+                Way::Check => depot.check(&target.namespace, &order.snapshot).await,
             }
         };
         tokio::time::timeout(LIMIT, moving).await.unwrap_or_else(|_| {

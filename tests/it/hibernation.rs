@@ -1,6 +1,7 @@
 //! Hibernation, waking, and pools that begin with a snapshot: a real control plane, real processes, a real S3 server.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
@@ -225,7 +226,18 @@ async fn a_wake_whose_create_loses_its_answer_and_whose_store_is_away_comes_late
     let lost = Rule::new(Fault::ErrorAfter(Shape::Html { status: 504 })).on([Op::Create]).times(1);
     stage.scene.env.sim.set_rules(&stage.scene.env.account, [lost]).await.expect("the fault is taken");
     stage.s3.broken(true);
+    let made = stage.scene.ledger().await.apps.len();
     stage.want(&member, "Running").await;
+    let looks = |member: &Sandbox| {
+        let mut all = member.status.iter().flat_map(|status| &status.conditions);
+        all.any(|told| told.type_ == "Hibernated" && told.message.contains("is looked for again: "))
+    };
+    let looking = stage.shows(&member, "looking for its snapshot", looks).await;
+    assert_eq!((looking.phase(), stage.scene.ledger().await.apps.len()), (Phase::Hibernated, made));
+    stage.s3.broken(false);
+    let second = |member: &Sandbox| member.instance().is_some_and(|instance| instance.attempt == 2);
+    stage.shows(&member, "waking", second).await;
+    stage.s3.broken(true);
     let waits =
         stage.shows(&member, "waiting for the store", |member| says(member, "FilesRestored", "Restoring")).await;
     assert!(is_not(&waits, "Ready") && held(&waits) == Some("run-1"), "nobody uses it before its files are back");
@@ -287,11 +299,36 @@ async fn what_a_dead_operator_left_in_the_store_is_swept_and_nothing_else_s9() {
 }
 
 #[tokio::test]
-async fn a_wake_without_its_snapshot_says_that_the_files_are_lost() {
-    let stage = Stage::start("hibernate-lost").await;
+async fn a_wake_without_its_snapshot_sleeps_on_until_it_is_back_s6() {
+    let stage = Stage::start("hibernate-missing").await;
     let member = stage.run("run-1").await;
     done(&stage.typed(&["hibernate", "run-1"]).await);
     let folder = stage.s3.snapshots(&stage.scene.env.namespace).join(&stage.stored()[0]);
+    let elsewhere = folder.parent().and_then(Path::parent).unwrap().join("elsewhere");
+    std::fs::rename(&folder, &elsewhere).unwrap();
+    stage.scene.level(1).await;
+    let made = stage.scene.ledger().await.apps.len();
+    let told = failed(&stage.typed(&["wake", "run-1"]).await, 1);
+    for part in ["sleeps on", "there is no snapshot hibernate-", "--snapshot-url", "sandbar.dev/abandon-files="] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let waits = stage.shows(&member, "asleep", |member| says(member, "Hibernated", "SnapshotMissing")).await;
+    assert_eq!((waits.phase(), held(&waits)), (Phase::Hibernated, Some("run-1")));
+    assert!(is(&waits, "Hibernated") && !is(&waits, "FilesLost") && kept(&waits).lost_at.is_none());
+    assert_eq!(stage.scene.ledger().await.apps.len(), made, "no instance is paid for without files");
+    std::fs::rename(&elsewhere, &folder).unwrap();
+    stage.shows(&member, "awake by itself", |member| is(member, "FilesRestored") && is(member, "Ready")).await;
+    assert_eq!(stage.notes("run-1").await, "kept\nmine\n");
+    stage.scene.sound(2).await;
+}
+
+#[tokio::test]
+async fn files_are_given_up_by_their_holders_word_alone() {
+    let stage = Stage::start("hibernate-lost").await;
+    let member = stage.run("run-1").await;
+    done(&stage.typed(&["hibernate", "run-1"]).await);
+    let first = stage.stored()[0].clone();
+    let folder = stage.s3.snapshots(&stage.scene.env.namespace).join(&first);
     let archive = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let archive = archive.into_iter().find(|path| path.extension().is_some_and(|end| end == "gz")).unwrap();
     let mut bytes = std::fs::read(&archive).unwrap();
@@ -299,17 +336,24 @@ async fn a_wake_without_its_snapshot_says_that_the_files_are_lost() {
     bytes[middle] ^= 1;
     std::fs::write(&archive, bytes).unwrap();
     let told = failed(&stage.typed(&["wake", "run-1"]).await, 1);
-    assert!(told.contains("awake without its files: snapshot ") && told.contains("is damaged"), "{told}");
+    assert!(told.contains("sleeps on") && told.contains("is damaged"), "{told}");
+    let sleeps = stage.shows(&member, "asleep", |member| says(member, "Hibernated", "SnapshotDamaged")).await;
+    assert!(held(&sleeps) == Some("run-1") && !is(&sleeps, "FilesLost"));
+
+    let users: Api<Sandbox> = stage.scene.env.user_api();
+    let word = Patch::Merge(json!({"metadata": {"annotations": {"sandbar.dev/abandon-files": first}}}));
+    users.patch(&name(&member), &PatchParams::default(), &word).await.expect("the API server takes it");
     let awake = stage.shows(&member, "awake", |member| is(member, "Ready")).await;
-    assert!(says(&awake, "FilesLost", "SnapshotDamaged") && is(&awake, "FilesLost") && is_not(&awake, "FilesRestored"));
+    assert!(says(&awake, "FilesLost", "Abandoned") && is(&awake, "FilesLost") && is_not(&awake, "FilesRestored"));
     failed(&stage.typed(&["exec", "run-1", "--", "test -e notes"]).await, 1);
     assert!(folder.exists(), "what is left of it stays for its holder");
 
+    done(&stage.typed(&["exec", "run-1", "--", "echo new > notes"]).await);
     done(&stage.typed(&["hibernate", "run-1"]).await);
-    let second = kept(&stage.scene.sandboxes.get(&name(&member)).await.unwrap()).snapshot;
-    std::fs::remove_dir_all(stage.s3.snapshots(&stage.scene.env.namespace).join(second)).unwrap();
-    let told = failed(&stage.typed(&["wake", "run-1"]).await, 1);
-    assert!(told.contains("there is no snapshot hibernate-"), "{told}");
+    done(&stage.typed(&["wake", "run-1"]).await);
+    let again = stage.shows(&member, "awake with its files", |member| is(member, "FilesRestored")).await;
+    assert!(is_not(&again, "FilesLost"), "the word was for another snapshot");
+    assert_eq!(done(&stage.typed(&["exec", "run-1", "--", "cat notes"]).await), "new\n");
     stage.scene.sound(2).await;
 }
 

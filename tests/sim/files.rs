@@ -83,6 +83,11 @@ fn silent(who: &str) -> MoveError {
     MoveError::passing(Reason::TransferFailed, format!("{who} does not answer"))
 }
 
+fn missing(snapshot: &str) -> MoveError {
+    let message = format!("there is no snapshot {snapshot}");
+    MoveError { reason: Reason::SnapshotMissing, message, passing: false }
+}
+
 impl Shelf {
     /// Time goes by; a process that stands still goes on later, a dead one never.
     async fn way(&self) {
@@ -157,8 +162,7 @@ impl Depot for Shelf {
         self.store_is_up()?;
         let stored = self.world.files().store.get(snapshot).copied();
         let Some(stored) = stored else {
-            let message = format!("there is no snapshot {snapshot}");
-            return Err(MoveError { reason: Reason::SnapshotMissing, message, passing: false });
+            return Err(missing(snapshot));
         };
         self.way().await;
         if !may_unpack() {
@@ -178,6 +182,19 @@ impl Depot for Shelf {
         })
         .await?;
         Ok(SIZE)
+    }
+
+    async fn find(&self, _: &str, snapshot: &str) -> Result<u64, MoveError> {
+        self.way().await;
+        self.store_is_up()?;
+        match self.world.files().store.contains_key(snapshot) {
+            true => Ok(SIZE),
+            false => Err(missing(snapshot)),
+        }
+    }
+
+    async fn check(&self, namespace: &str, snapshot: &str) -> Result<u64, MoveError> {
+        self.find(namespace, snapshot).await
     }
 
     async fn remove(&self, _: &str, snapshot: &str) -> Result<(), MoveError> {

@@ -64,7 +64,7 @@ pub async fn wake(args: Args) -> Result<ExitCode, Failure> {
     }
     if let Some(message) = sleeps_on(&member) {
         return Err(Failure::new(format!("{name} is not awake: {message}"))
-            .advice(format!("kubectl get sbx {name} shows when it is; the same command waits on")));
+            .advice(format!("it wakes by itself once that is put right; kubectl get sbx {name} shows when it has")));
     }
     if status.hibernation.as_ref().is_some_and(|kept| kept.lost_at.is_some()) {
         return Err(Failure::new(format!("{name} is {}", said(Type::FilesLost).unwrap_or_default()))
@@ -94,7 +94,9 @@ fn sleeps_on(member: &Sandbox) -> Option<String> {
     let asleep = member.phase() == Phase::Hibernated;
     let mut conditions = member.status.as_ref().filter(|_| asleep)?.conditions.iter();
     let told = conditions.find(|condition| condition.type_ == Type::Hibernated.as_str())?;
-    (told.reason != Reason::Hibernated.as_str()).then(|| told.message.clone())
+    // One that is being woken is waited for.
+    let waits = [Reason::Hibernated, Reason::Waking].map(Reason::as_str).contains(&told.reason.as_str());
+    (!waits).then(|| told.message.clone())
 }
 
 /// Writes what is wanted and waits until it is so; none if nobody waits.

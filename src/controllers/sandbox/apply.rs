@@ -89,12 +89,11 @@ async fn perform(
 
 /// Starts it; what becomes of it is looked at by later passes.
 fn transfer(context: &Context, sandbox: &Sandbox, order: Order) {
-    let Some(url) = sandbox.status.as_ref().and_then(|status| status.url.clone()) else { return };
     let target = Target {
         uid: sandbox.metadata.uid.clone().unwrap_or_default(),
         namespace: sandbox.metadata.namespace.clone().unwrap_or_default(),
         name: sandbox.metadata.name.clone().unwrap_or_default(),
-        url,
+        url: sandbox.status.as_ref().and_then(|status| status.url.clone()).unwrap_or_default(),
         image: sandbox.spec.template.as_ref().map(|template| template.image.repository.clone()),
     };
     context.transfers.start(target, order);

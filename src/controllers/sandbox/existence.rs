@@ -99,6 +99,7 @@ mod tests {
             id: id.map(str::to_owned),
             deployment_id: None,
             created_at: None,
+            restore_began_at: None,
             ready_at: None,
             failure: None,
         }

@@ -132,6 +132,8 @@ pub struct Member {
     pub cost: SandboxCost,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// Its instance runs, and the files that it had when it went to sleep are on their way back.
+    pub restoring: bool,
 }
 
 /// Why a member failed.
@@ -150,11 +152,12 @@ pub struct Failure {
 impl Member {
     /// On its way to warm, or back there.
     pub fn is_creating(&self) -> bool {
-        !self.deleting && matches!(self.phase, Phase::Pending | Phase::Creating | Phase::Booting)
-            || (self.claimed
-                && !self.deleting
-                && self.ready_at.is_none()
-                && !matches!(self.phase, Phase::Failed | Phase::Hibernated))
+        if self.deleting || self.restoring {
+            return false;
+        }
+        let coming = self.claimed && self.ready_at.is_none();
+        matches!(self.phase, Phase::Pending | Phase::Creating | Phase::Booting)
+            || (coming && !matches!(self.phase, Phase::Failed | Phase::Hibernated))
     }
 
     /// Nobody has it or is about to, and it lives.

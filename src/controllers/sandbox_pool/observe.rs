@@ -216,6 +216,11 @@ pub(super) fn member(sandbox: &Sandbox, bound: &HashSet<&str>, template: &Templa
         updated: is_updated(sandbox, template),
         cost: status.cost.clone().unwrap_or_default(),
         failure,
+        restoring: sandbox.spec.claim.is_some()
+            && instance.is_some_and(|instance| {
+                let comes = instance.restore_began_at.is_some() && instance.ready_at.is_none();
+                comes && instance.failure.is_none()
+            }),
     })
 }
 

@@ -23,6 +23,18 @@ pub trait Depot: Send + Sync {
     /// [`MoveError`]; some files may be there then.
     async fn restore(&self, target: &Target, snapshot: &str, may_unpack: &Say<'_>) -> Result<u64, MoveError>;
 
+    /// Whether there is such a snapshot; gives its size.
+    ///
+    /// # Errors
+    /// [`MoveError`]; `SnapshotMissing` only where the store says so.
+    async fn find(&self, namespace: &str, snapshot: &str) -> Result<u64, MoveError>;
+
+    /// The same, and whether all of it fits its digest.
+    ///
+    /// # Errors
+    /// [`MoveError`].
+    async fn check(&self, namespace: &str, snapshot: &str) -> Result<u64, MoveError>;
+
     /// Removes a snapshot, or what there is of it.
     ///
     /// # Errors

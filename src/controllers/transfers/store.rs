@@ -70,6 +70,14 @@ impl Depot for StoreDepot {
         Ok(restore(&agent, &snapshots, snapshot, Unpack::Once, may_unpack).await?.size_bytes)
     }
 
+    async fn find(&self, namespace: &str, snapshot: &str) -> Result<u64, MoveError> {
+        Ok(self.store.of(namespace).get(snapshot).await?.size_bytes)
+    }
+
+    async fn check(&self, namespace: &str, snapshot: &str) -> Result<u64, MoveError> {
+        Ok(self.store.of(namespace).check(snapshot).await?.size_bytes)
+    }
+
     async fn remove(&self, namespace: &str, snapshot: &str) -> Result<(), MoveError> {
         self.store.of(namespace).remove(snapshot).await?;
         Ok(())

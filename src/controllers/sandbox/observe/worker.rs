@@ -9,10 +9,13 @@ use crate::controllers::sandbox::facts::{Evidence, ProbeFact};
 use crate::failure::chain;
 use crate::providers::{Connection, InstancePhase};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Between two tries: each costs a call of the provider's budget.
+/// After the first try in vain: each costs a call of the provider's budget.
 const PAUSE: Duration = Duration::from_secs(5);
+/// After many.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Where people enter it, if there is such a place.
 pub(super) fn address(context: &Context, sandbox: &Sandbox) -> Option<String> {
@@ -44,20 +47,36 @@ pub(super) fn ask_console(
         context.probes.forget(uid);
         return Some(still_runs(context, phase));
     }
-    let provider = Arc::clone(&connection?.provider);
-    let pause = PAUSE.min(context.timing.probe_claimed);
+    let account = connection?.account.clone();
+    let (namespace, name) = (sandbox.metadata.namespace.clone()?, sandbox.metadata.name.clone()?);
+    let spec = sandbox.spec.template.as_ref()?.provider.clone();
+    let (accounts, place) = (context.accounts.clone(), namespace.clone());
+    let (first, in_vain) = (PAUSE.min(context.timing.probe_claimed), Arc::new(AtomicU32::new(0)));
     let well: Ask = Arc::new(move |id| {
-        let provider = Arc::clone(&provider);
+        let (accounts, account, spec, place) = (accounts.clone(), account.clone(), spec.clone(), place.clone());
+        let in_vain = Arc::clone(&in_vain);
         Box::pin(async move {
-            let asked = async { console::answers(&provider.console(&id).await?).await };
+            let asked = async {
+                // Asked for each time: the token may have been replaced since.
+                let connection = accounts.resolve(&place, &spec).await.map_err(|error| chain(&error))?;
+                if connection.account != account {
+                    return Err(format!("the credentials open account {} now", connection.account));
+                }
+                let address = connection.provider.console(&id).await.map_err(|error| chain(&error))?;
+                console::answers(&address).await.map_err(|error| chain(&error))
+            };
             let Err(error) = asked.await else { return true };
-            tracing::debug!(instance = id, error = chain(&error), "a console does not answer");
-            tokio::time::sleep(pause).await;
+            tracing::debug!(instance = id, error, "a console does not answer");
+            tokio::time::sleep(pause(first, in_vain.fetch_add(1, Ordering::Relaxed))).await;
             false
         })
     });
-    let (namespace, name) = (sandbox.metadata.namespace.clone()?, sandbox.metadata.name.clone()?);
     context.probes.want_by(uid, Target { namespace, name, url: id, period: PAUSE, settled: false }, &well)
+}
+
+/// After so many tries in vain before: a console that is slow to open is seen soon, one that stays shut is asked seldom.
+fn pause(first: Duration, in_vain: u32) -> Duration {
+    first.saturating_mul(1 << (in_vain / 4).min(8)).min(LONGEST_PAUSE)
 }
 
 /// What the listing says of one whose console has answered.
@@ -67,5 +86,26 @@ fn still_runs(context: &Context, phase: Option<&InstancePhase>) -> ProbeFact {
             ProbeFact { healthy: false, failures: u32::MAX, failing_for: context.timing.replace_unreachable }
         }
         _ => ProbeFact { healthy: true, failures: 0, failing_for: Duration::ZERO },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_that_stays_shut_is_asked_ever_more_seldom_s12() {
+        let pauses: Vec<u64> = (0..20).map(|in_vain| pause(PAUSE, in_vain).as_secs()).collect();
+        assert_eq!(pauses[..8], [5, 5, 5, 5, 10, 10, 10, 10]);
+        assert_eq!((pauses[12], pauses[16], pause(PAUSE, u32::MAX).as_secs()), (40, 60, 60));
+        // Ten minutes of a shut console took 120 calls at a steady five seconds.
+        let mut spent = 0;
+        let calls = (0..)
+            .take_while(|in_vain| {
+                spent += pause(PAUSE, *in_vain).as_secs();
+                spent <= 600
+            })
+            .count();
+        assert!(calls < 30, "{calls} calls");
     }
 }

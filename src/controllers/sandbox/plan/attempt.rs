@@ -5,6 +5,7 @@ use crate::api::conditions::{Reason, Type};
 use crate::api::{AttemptFailure, CreatePolicy, InstanceStatus, Phase, short_hash};
 use crate::controllers::sandbox::existence::{Existence, judge};
 use crate::controllers::sandbox::facts::ProviderFact;
+use crate::controllers::transfers::RESTORE_LIMIT;
 use crate::providers::{Inputs, Marks, instance_name};
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, attempt: i32) {
         id: None,
         deployment_id: None,
         created_at: None,
+        restore_began_at: None,
         ready_at: None,
         failure: None,
     });
@@ -112,13 +114,24 @@ fn follow(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     }
 }
 
-/// Whether the attempt's time is over; if so, ends it.
+/// Whether the attempt's time is over; if so, ends it. The deadline is for the instance; what the agent's first answer
+/// leaves to do takes as long as the files are many.
 pub(super) fn past_deadline(draft: &mut Draft<'_>, instance: &InstanceStatus) -> bool {
     if instance.ready_at.is_some() {
         return false;
     }
     let deadline = policy(draft).deadline;
-    let Ok(until) = instance.requested_at.0.checked_add(deadline.signed()) else { return false };
+    let (until, message) = match &instance.restore_began_at {
+        None => {
+            let message = format!("not ready {deadline} after attempt {}", instance.attempt);
+            (instance.requested_at.0.checked_add(deadline.signed()), message)
+        }
+        Some(began) => {
+            let message = format!("its files did not come within {} s", RESTORE_LIMIT.as_secs());
+            (began.0.checked_add(RESTORE_LIMIT), message)
+        }
+    };
+    let Ok(until) = until else { return false };
     if draft.facts.now < until {
         draft.again_at(until);
         return false;
@@ -129,12 +142,7 @@ pub(super) fn past_deadline(draft: &mut Draft<'_>, instance: &InstanceStatus) ->
         draft.again_soon();
         return false;
     }
-    fail(
-        draft,
-        Reason::DeadlineExceeded,
-        format!("not ready {deadline} after attempt {}", instance.attempt),
-        Proof::None,
-    );
+    fail(draft, Reason::DeadlineExceeded, message, Proof::None);
     true
 }
 

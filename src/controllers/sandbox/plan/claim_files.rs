@@ -24,7 +24,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     match draft.transfer(&order).filter(|_| !ends) {
         Some(Progress::Done { bytes }) => restored(draft, snapshot, bytes),
         Some(Progress::Failed { reason, message }) => failed(draft, snapshot, reason, &message),
-        Some(Progress::Moving { trouble }) => go_on(draft, snapshot, trouble.as_deref()),
+        Some(Progress::Moving { trouble }) => go_on(draft, snapshot, trouble.as_ref()),
         None => {
             match retry_at(draft) {
                 Some(at) if draft.facts.now < at => draft.again_at(at),

@@ -2,9 +2,9 @@
 
 use super::attempt::{Proof, fail};
 use super::{Draft, Effect, hibernation};
-use crate::api::Phase;
 use crate::api::conditions::{Reason, Type};
-use crate::controllers::transfers::{Order, Progress, Way};
+use crate::api::{ABANDON_FILES_ANNOTATION, Phase};
+use crate::controllers::transfers::{MoveError, Order, Progress, Way};
 
 /// Where the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Files {
     };
     let attempt = instance.attempt;
     let Some(snapshot) = wanted(draft) else { return Files::Settled };
+    if hibernation::are_given_up(draft) {
+        if draft.facts.transfer.is_some() {
+            draft.effects.push(Effect::EndTransfer);
+        }
+        given_up(draft, &snapshot);
+        return Files::Settled;
+    }
     if !draft.facts.has_store {
         return coming(draft, Reason::NoSnapshotStore, no_store(&snapshot));
     }
@@ -54,25 +61,20 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Files {
     match draft.transfer(&order) {
         None => {
             draft.effects.push(Effect::Transfer { order });
+            let time = draft.time();
+            if let Some(instance) = &mut draft.status.instance {
+                instance.restore_began_at.get_or_insert(time);
+            }
             coming(draft, Reason::Restoring, on_the_way(&snapshot, None))
         }
-        Some(Progress::Moving { trouble }) => {
-            coming(draft, Reason::Restoring, on_the_way(&snapshot, trouble.as_deref()))
-        }
+        Some(Progress::Moving { trouble }) => coming(draft, Reason::Restoring, on_the_way(&snapshot, trouble.as_ref())),
         Some(Progress::Done { bytes }) => {
             draft.effects.push(Effect::EndTransfer);
             draft.want(Type::FilesRestored, true, Reason::Restored, format!("from snapshot {snapshot}, {bytes} bytes"));
             woken(draft);
             Files::Settled
         }
-        // What went wrong in the sandbox says nothing about the files in the store: another one may take them.
-        Some(Progress::Failed { reason, message })
-            if hibernation::keeps_the_files(draft) && reason != Reason::TransferFailed =>
-        {
-            draft.effects.push(Effect::EndTransfer);
-            lost(draft, reason, &message);
-            Files::Settled
-        }
+        // What went wrong here says nothing about the files: one that was to wake sleeps on.
         Some(Progress::Failed { reason, message }) => {
             draft.want(Type::FilesRestored, false, reason, message.clone());
             fail(draft, reason, message, Proof::None);
@@ -87,7 +89,7 @@ pub(super) fn no_store(snapshot: &str) -> String {
 }
 
 /// What to say while files come.
-pub(super) fn on_the_way(snapshot: &str, trouble: Option<&str>) -> String {
+pub(super) fn on_the_way(snapshot: &str, trouble: Option<&MoveError>) -> String {
     match trouble {
         None => format!("getting the files of snapshot {snapshot}"),
         Some(trouble) => format!("snapshot {snapshot} is tried again: {trouble}"),
@@ -113,15 +115,19 @@ fn woken(draft: &mut Draft<'_>) {
     let message = format!("awake with its files after {} s", took.unwrap_or_default());
     draft.want(Type::Hibernated, false, Reason::AsExpected, message.clone());
     draft.event(false, Reason::Restored, message);
+    if draft.status.conditions.iter().any(|condition| condition.type_ == Type::FilesLost.as_str()) {
+        draft.want(Type::FilesLost, false, Reason::Restored, "what it had when it went to sleep is back");
+    }
 }
 
-/// The member runs again, and what it had is gone: it says so, and is no other than it says.
-fn lost(draft: &mut Draft<'_>, reason: Reason, message: &str) {
+/// The member runs again without what it had, by its holder's word; the snapshot, if there is one, stays.
+fn given_up(draft: &mut Draft<'_>, snapshot: &str) {
     let time = draft.time();
     if let Some(kept) = draft.status.hibernation.as_mut() {
         kept.lost_at = Some(time);
     }
-    let message = format!("awake without its files: {message}");
+    let message = format!("awake without its files: annotation {ABANDON_FILES_ANNOTATION} gives up {snapshot}");
+    let reason = Reason::Abandoned;
     draft.want(Type::FilesLost, true, reason, message.clone());
     draft.want(Type::FilesRestored, false, reason, message.clone());
     draft.want(Type::Hibernated, false, Reason::AsExpected, "it runs, without its files");

@@ -3,6 +3,7 @@
 
 use super::running::PROBE_FAILURES;
 use super::{Draft, Effect, attempt, files};
+use crate::api::ABANDON_FILES_ANNOTATION;
 use crate::api::conditions::{Reason, Type};
 use crate::api::{AttemptFailure, HibernationStatus, InstanceStatus, OperatingMode, Phase};
 use crate::artifacts::hibernated_name;
@@ -216,6 +217,9 @@ pub(super) fn asleep(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     if asked {
         (hibernation.wake_requested_at, hibernation.wake_attempt) = (None, None);
         draft.status.hibernation = Some(hibernation);
+        if draft.facts.transfer.is_some() {
+            draft.effects.push(Effect::EndTransfer);
+        }
         return;
     }
     // What a create call needs may be missing for a while: waking begins once.
@@ -228,21 +232,79 @@ pub(super) fn asleep(draft: &mut Draft<'_>, instance: &InstanceStatus) {
     wake(draft, instance.attempt + 1);
 }
 
-/// Makes the next instance, where there is a store to get the files from: one without them would cost money for nothing.
+/// Makes the next instance, once its files are found in the store: one without them would cost money for nothing, and
+/// what is missing may only be elsewhere.
 pub(super) fn wake(draft: &mut Draft<'_>, attempt: i32) {
     let Some(snapshot) = draft.status.hibernation.as_ref().map(|kept| kept.snapshot.clone()) else { return };
+    if are_given_up(draft) {
+        return make(draft, attempt, "a new instance is made, without its files");
+    }
     if !draft.facts.has_store {
         return rest(draft, Reason::NoSnapshotStore, &files::no_store(&snapshot));
     }
-    let message = "a new instance is made and gets its files";
+    let over = draft.status.instance.as_ref().and_then(|instance| instance.failure.clone());
+    let damage = over.filter(|over| over.reason == Reason::SnapshotDamaged.as_str());
+    let way = if damage.is_some() { Way::Check } else { Way::Find };
+    let order = Order { way, snapshot: snapshot.clone(), attempt };
+    match (draft.transfer(&order), damage) {
+        (Some(Progress::Done { .. }), _) => make(draft, attempt, "a new instance is made and gets its files"),
+        (Some(Progress::Moving { trouble: Some(trouble) }), _) if trouble.passing => {
+            look(draft, format!("snapshot {snapshot} is looked for again: {trouble}"));
+        }
+        (Some(Progress::Moving { trouble: Some(trouble) }), _) => rest(draft, trouble.reason, &trouble.message),
+        (Some(Progress::Failed { reason, message }), _) => rest(draft, reason, &message),
+        (progress, damage) => {
+            if progress.is_none() {
+                draft.effects.push(Effect::Transfer { order });
+            }
+            match damage {
+                // Nothing else is known before all of it was read again.
+                Some(damage) => rest(draft, Reason::SnapshotDamaged, &damage.message),
+                None => look(draft, format!("snapshot {snapshot} is looked for, then a new instance is made")),
+            }
+        }
+    }
+}
+
+/// Nothing runs yet.
+fn look(draft: &mut Draft<'_>, message: String) {
+    draft.phase(Phase::Hibernated, Reason::Waking);
+    draft.want(Type::Hibernated, true, Reason::Waking, message.clone());
+    draft.want(Type::Ready, false, Reason::Waking, message);
+}
+
+fn make(draft: &mut Draft<'_>, attempt: i32, message: &str) {
     draft.want(Type::Hibernated, false, Reason::Waking, message);
     draft.want(Type::Ready, false, Reason::Waking, message);
     attempt::begin(draft, attempt);
 }
 
+/// Whether its holder has said, by the snapshot's name so that it cannot be a slip, that it wakes without its files.
+pub(super) fn are_given_up(draft: &Draft<'_>) -> bool {
+    let annotations = draft.facts.sandbox.metadata.annotations.as_ref();
+    let word = annotations.and_then(|annotations| annotations.get(ABANDON_FILES_ANNOTATION));
+    let kept = draft.status.hibernation.as_ref().filter(|kept| kept.keeps_the_files());
+    word.zip(kept).is_some_and(|(word, kept)| *word == kept.snapshot)
+}
+
 /// Waking has failed for now. Neither the claim nor the files are given up for it: it sleeps on and is tried again.
 pub(super) fn rest(draft: &mut Draft<'_>, reason: Reason, message: &str) {
-    let message = format!("it sleeps on with its files in the store, and waking is tried again: {message}");
+    let snapshot = draft.status.hibernation.as_ref().map(|kept| kept.snapshot.clone()).unwrap_or_default();
+    let message = match reason {
+        Reason::SnapshotMissing | Reason::SnapshotDamaged => format!(
+            "it sleeps on and wakes once its files are found: {message}; put the snapshot back or let the operator's \
+             --snapshot-url be the store that has it; annotation {ABANDON_FILES_ANNOTATION}={snapshot} wakes it \
+             without its files"
+        ),
+        _ => format!("it sleeps on with its files in the store, and waking is tried again: {message}"),
+    };
+    let stored = draft.facts.sandbox.status.iter().flat_map(|status| &status.conditions);
+    let told = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        condition.type_ == Type::Hibernated.as_str() && condition.reason == reason.as_str()
+    };
+    if !stored.into_iter().any(told) {
+        draft.event(true, reason, message.clone());
+    }
     draft.phase(Phase::Hibernated, reason);
     draft.want(Type::Hibernated, true, reason, message.clone());
     draft.want(Type::Ready, false, reason, message);

@@ -1,10 +1,10 @@
 //! An instance that the provider knows: until its agent answers, and as long as it does.
 
-use super::attempt::{Proof, fail, give_up, past_deadline};
+use super::attempt::{Proof, fail, give_up, past_deadline, policy};
 use super::files::Files;
 use super::{Draft, Effect, files, meter};
-use crate::api::Phase;
 use crate::api::conditions::{Reason, Type};
+use crate::api::{InstanceStatus, Phase};
 use crate::controllers::sandbox::facts::ProbeFact;
 use crate::providers::{Instance, InstancePhase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -34,11 +34,15 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
     match draft.facts.probe {
         Some(probe) if probe.healthy => match files::settle(draft) {
             Files::Settled => ready(draft),
-            Files::Coming => _ = past_deadline(draft, &instance),
+            Files::Coming => {
+                let instance = draft.status.instance.clone().unwrap_or(instance);
+                past_deadline(draft, &instance);
+            }
             Files::Hopeless => {}
         },
         Some(probe) if was_ready => unhealthy(draft, probe),
         None if was_ready => ready_as_before(draft),
+        Some(probe) if instance.restore_began_at.is_some() => restoring(draft, &instance, probe),
         Some(_) => {
             booting(draft);
             past_deadline(draft, &instance);
@@ -141,6 +145,17 @@ fn booting(draft: &mut Draft<'_>) {
     draft.want(Type::InstanceReady, true, Reason::AsExpected, "the provider runs the instance");
     draft.want(Type::AgentReady, false, Reason::Booting, "the agent does not answer yet");
     draft.again_soon();
+}
+
+/// The agent is silent while files come: much work may keep it from answering for a while.
+fn restoring(draft: &mut Draft<'_>, instance: &InstanceStatus, probe: ProbeFact) {
+    let deadline = policy(draft).deadline;
+    if probe.failing_for >= deadline.duration() {
+        let message = format!("the agent did not answer for {deadline} while files were put back");
+        return fail(draft, Reason::AgentUnreachable, message, Proof::None);
+    }
+    draft.again_soon();
+    past_deadline(draft, instance);
 }
 
 /// An agent that answered does not any more.

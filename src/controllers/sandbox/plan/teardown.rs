@@ -22,12 +22,12 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         // The attempt is always written before a create: without one nothing was ever asked for.
         return let_go(draft);
     };
+    if draft.facts.transfer.is_some() {
+        draft.effects.push(Effect::EndTransfer);
+    }
     let ended = draft.status.cost.as_ref().is_some_and(|cost| cost.ended_at.is_some());
     if ended || instance.failure.as_ref().is_some_and(|failure| failure.gone) {
         return let_go(draft);
-    }
-    if draft.facts.transfer.is_some() {
-        draft.effects.push(Effect::EndTransfer);
     }
     if abandoned(draft, &instance) {
         return;

@@ -6,7 +6,7 @@ use crate::api::conditions::{Reason, Type, is_true};
 use crate::api::{InstanceStatus, OperatingMode, Phase, Sandbox, SandboxStatus, SnapshotRef};
 use crate::controllers::sandbox::facts::{MemberFacts, ProbeFact};
 use crate::controllers::sandbox::plan::Effect;
-use crate::controllers::transfers::{Order, Progress, Way};
+use crate::controllers::transfers::{MoveError, Order, Progress, Way};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn a_claim_is_held_at_once_and_ready_with_its_files() {
     facts = after(&facts, plan);
     came(&mut facts, Progress::Moving { trouble: None });
     assert_eq!(Some(run(&facts).status), facts.sandbox.status, "nothing new is written while they come (S10)");
-    came(&mut facts, Progress::Moving { trouble: Some("no answer".into()) });
+    came(&mut facts, Progress::Moving { trouble: Some(MoveError::passing(Reason::TransferFailed, "no answer")) });
     let plan = run(&facts);
     assert!(plan.status.conditions.iter().any(|told| told.message == "snapshot notes is tried again: no answer"));
 

@@ -71,6 +71,7 @@ pub(super) fn attempt(number: i32, id: Option<&str>) -> InstanceStatus {
         id: id.map(str::to_owned),
         deployment_id: id.map(|_| "d1".to_owned()),
         created_at: None,
+        restore_began_at: None,
         ready_at: None,
         failure: None,
     }

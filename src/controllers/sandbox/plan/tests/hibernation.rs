@@ -101,6 +101,8 @@ pub(super) fn waking() -> MemberFacts {
     asked(&mut facts, OperatingMode::Running);
     (facts.now, facts.evidence) = (at(300), Evidence::default());
     facts = after(&facts, run(&facts));
+    facts.transfer = Some((find(2), Progress::Done { bytes: 42 }));
+    facts = after(&facts, run(&facts));
     let mut sandbox = facts.sandbox.as_ref().clone();
     let instance = sandbox.status.as_mut().and_then(|status| status.instance.as_mut()).expect("an attempt");
     instance.id = Some("id-2".into());
@@ -112,6 +114,10 @@ pub(super) fn waking() -> MemberFacts {
 
 pub(super) fn restore() -> Order {
     Order { way: Way::Restore, attempt: 2, ..save() }
+}
+
+pub(super) fn find(attempt: i32) -> Order {
+    Order { way: Way::Find, attempt, ..save() }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::api::{OperatingMode, Phase, Sandbox};
 use crate::controllers::sandbox::facts::{BooksFact, Evidence, GetFact, MemberFacts, Observed, ProbeFact};
 use crate::controllers::sandbox::plan::{Effect, plan};
 use crate::controllers::sandbox::settle::{Outcome, settle};
-use crate::controllers::transfers::{Order, Progress, Way};
+use crate::controllers::transfers::{MoveError, Order, Progress, Way};
 use crate::providers::{ErrorClass, Instance, InstancePhase, ProviderError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -206,12 +206,18 @@ impl World {
     fn carry(&mut self, store_down: bool) {
         let Some((order, Progress::Moving { .. })) = self.transfer.clone() else { return };
         let broken = |message: &str| Progress::Failed { reason: Reason::TransferFailed, message: message.to_owned() };
+        let moving = |who: &str| Progress::Moving { trouble: Some(MoveError::passing(Reason::TransferFailed, who)) };
         let files = self.apps.get(&attempt(order.attempt, None).name).map(|app| app.files);
         let progress = match (order.way, files) {
+            (Way::Find | Way::Check, _) if store_down => moving("store"),
+            (Way::Find | Way::Check, _) => match self.store.get(&order.snapshot) {
+                Some(_) => Progress::Done { bytes: 1 },
+                None => panic!("snapshot {} is gone from the store", order.snapshot),
+            },
             (Way::Save, _) if store_down => broken("store"),
-            (Way::Restore, _) if store_down => Progress::Moving { trouble: Some("store".into()) },
+            (Way::Restore, _) if store_down => moving("store"),
             (Way::Save, None) => broken("agent"),
-            (Way::Restore, None) => Progress::Moving { trouble: Some("agent".into()) },
+            (Way::Restore, None) => moving("agent"),
             (Way::Save, Some(files)) => {
                 self.store.insert(order.snapshot.clone(), files);
                 Progress::Done { bytes: 1 }

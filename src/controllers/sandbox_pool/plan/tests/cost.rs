@@ -101,6 +101,9 @@ fn a_sleeping_sandbox_costs_nothing_and_keeps_its_place_s5_s14() {
     let settled = SandboxCost { settled_usd: usd("0.5"), ..SandboxCost::default() };
     let asleep = Member { phase: Phase::Hibernated, cost: settled, ready_at: None, ..claimed(0, 50) };
     assert!(!asleep.is_creating(), "nothing is made for it, and others may be");
+    let back = Member { phase: Phase::Booting, restoring: true, ready_at: None, ..claimed(0, 50) };
+    assert!(!back.is_creating(), "its instance is there, and its files may be many");
+    assert!(Member { restoring: false, ..back }.is_creating());
     let members = vec![asleep, costing(member(1, Phase::Warm), "1", 0)];
     let observed = with_budget(observed(pool(target(5), limits(3, 9)), members, 2000), Some("9"), None);
     assert_eq!(cost(&plan(&observed)).usd_per_hour, usd("1"));

@@ -99,6 +99,7 @@ pub(super) fn member(slot: i32, phase: Phase) -> Member {
         updated: true,
         cost: SandboxCost::default(),
         failure: None,
+        restoring: false,
     }
 }
 
