@@ -4,13 +4,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the holder of a member wants of it.
+/// Members with a claim: Hibernated keeps the files of /workspace in the snapshot store and ends the instance,
+/// Running makes a new one with them. Absent = Running. Nothing but /workspace is kept: no process, no memory, no
+/// file elsewhere. Files are copied while the sandbox runs, and what is written meanwhile may be missing: stop what
+/// writes first. A waking whose snapshot is not found sleeps on until it is; annotation sandbar.dev/abandon-files
+/// with the snapshot's name wakes it without its files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OperatingMode {
     /// An instance runs.
     #[default]
     Running,
-    /// The files are kept in the snapshot store, and no instance costs anything.
+    /// The files of /workspace are kept in the snapshot store, and no instance costs anything.
     Hibernated,
 }
 

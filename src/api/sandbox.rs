@@ -44,11 +44,7 @@ pub struct SandboxSpec {
     /// Who has it, or wants one. Written once, never replaced (S6).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
-    /// Members with a claim: Hibernated keeps the files of /workspace in the snapshot store and ends the
-    /// instance, Running makes a new one with them. Absent = Running. Nothing but /workspace is kept: no
-    /// process, no memory, no file elsewhere. Files are copied while the sandbox runs, and what is written
-    /// meanwhile may be missing: stop what writes first. A waking whose snapshot is not found sleeps on until
-    /// it is; annotation sandbar.dev/abandon-files=SNAPSHOT wakes it without its files.
+    /// Members with a claim: whether it runs. Absent = Running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operating_mode: Option<OperatingMode>,
 }
