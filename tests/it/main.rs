@@ -11,6 +11,7 @@ mod cost;
 mod crash;
 mod dev;
 mod faults;
+mod given_up;
 mod hibernation;
 mod inputs;
 mod level;

@@ -4,7 +4,7 @@
 use super::{Draft, Effect, attempt, files};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{ClaimFiles, InstanceStatus, Phase};
-use crate::controllers::transfers::{Order, Progress, Way};
+use crate::controllers::transfers::{MoveError, Order, Progress, Way};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Decides about the files of a claim whose instance is ready.
@@ -47,7 +47,7 @@ fn retry_at(draft: &Draft<'_>) -> Option<jiff::Timestamp> {
 }
 
 /// They are coming. What the last try failed of stands until one does better.
-fn go_on(draft: &mut Draft<'_>, snapshot: &str, trouble: Option<&str>) {
+fn go_on(draft: &mut Draft<'_>, snapshot: &str, trouble: Option<&MoveError>) {
     let told = |condition: &&Condition| condition.type_ == Type::FilesRestored.as_str();
     let failed = draft.status.claim_files.as_ref().is_some_and(|files| files.failures > 0);
     match draft.status.conditions.iter().find(told).filter(|_| failed && trouble.is_none()) {
