@@ -83,7 +83,7 @@ pub fn agents(world: &Arc<World>, caller: Caller) -> Ask {
         let world = world.clone();
         Box::pin(async move {
             world.awake(caller).await;
-            let delay = world.net().millis(2, 80);
+            let delay = world.net().chance(&format!("{caller} asks {url}")).millis(2, 80);
             tokio::time::sleep(delay).await;
             world.cloud.agent_answers(&url)
         })

@@ -57,7 +57,7 @@ where
     }
 
     async fn list(&mut self) -> usize {
-        let lag = self.world.net().millis(5, 400);
+        let lag = self.world.net().chance(&format!("{} lists {}", self.caller, self.plural)).millis(5, 400);
         tokio::time::sleep(lag).await;
         self.world.awake(self.caller).await;
         let (all, position) = {
@@ -100,11 +100,12 @@ where
     fn lag(&self) -> (Duration, bool) {
         let mut net = self.world.net();
         let stalled = net.stalled(self.caller).filter(|_| self.plural == "sandboxes");
+        let mut chance = net.chance(&format!("{} watches {}", self.caller, self.plural));
         let lag = match stalled {
-            Some(until) => until.saturating_duration_since(Instant::now()) + net.millis(1, 50),
-            None if net.chance(0.02) => net.millis(200, 5_000),
-            None => net.millis(2, 60),
+            Some(until) => until.saturating_duration_since(Instant::now()) + chance.millis(1, 50),
+            None if chance.hits(0.02) => chance.millis(200, 5_000),
+            None => chance.millis(2, 60),
         };
-        (lag, net.chance(0.003))
+        (lag, chance.hits(0.003))
     }
 }

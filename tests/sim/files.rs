@@ -90,9 +90,9 @@ fn missing(snapshot: &str) -> MoveError {
 
 impl Shelf {
     /// Time goes by; a process that stands still goes on later, a dead one never.
-    async fn way(&self) {
+    async fn way(&self, what: &str) {
         self.world.awake(self.caller).await;
-        let pause = self.world.net().millis(50, 8_000);
+        let pause = self.world.net().chance(&format!("{} on its way to {what}", self.caller)).millis(50, 8_000);
         tokio::time::sleep(pause).await;
         self.world.awake(self.caller).await;
     }
@@ -105,13 +105,11 @@ impl Shelf {
     /// Sends what changes something: it arrives, and the answer to it may not.
     async fn send(&self, what: String, effect: impl FnOnce(&World) -> bool + Send + 'static) -> Result<(), MoveError> {
         // Right here a process can stand still, after it has made sure that it leads.
-        let still = self.world.net().millis(0, 40);
+        let mut chance = self.world.net().chance(&format!("{} {what}", self.caller));
+        let still = chance.millis(0, 40);
         tokio::time::sleep(still).await;
         self.world.awake(self.caller).await;
-        let (out, back, lost) = {
-            let mut net = self.world.net();
-            (net.millis(5, 2_000), net.millis(5, 200), net.chance(0.05))
-        };
+        let (out, back, lost) = (chance.millis(5, 2_000), chance.millis(5, 200), chance.hits(0.05));
         let (told, answer) = oneshot::channel();
         let (world, caller) = (self.world.clone(), self.caller);
         tokio::spawn(async move {
@@ -131,12 +129,12 @@ impl Shelf {
 #[async_trait]
 impl Depot for Shelf {
     async fn save(&self, target: &Target, snapshot: &str, may_finish: &Say<'_>) -> Result<u64, MoveError> {
-        self.way().await;
+        self.way(snapshot).await;
         if !self.world.cloud.agent_answers(&target.url) {
             return Err(silent("the agent"));
         }
         let written = self.world.files().in_app(&app_of(target));
-        self.way().await;
+        self.way(snapshot).await;
         if self.world.mutates(Mutation::SaveOnlySaid) {
             return Ok(SIZE);
         }
@@ -155,7 +153,7 @@ impl Depot for Shelf {
     }
 
     async fn restore(&self, target: &Target, snapshot: &str, may_unpack: &Say<'_>) -> Result<u64, MoveError> {
-        self.way().await;
+        self.way(snapshot).await;
         if self.world.mutates(Mutation::RestoreOnlySaid) {
             return Ok(SIZE);
         }
@@ -164,7 +162,7 @@ impl Depot for Shelf {
         let Some(stored) = stored else {
             return Err(missing(snapshot));
         };
-        self.way().await;
+        self.way(snapshot).await;
         if !may_unpack() {
             return Err(MoveError::passing(Reason::TransferFailed, "fenced"));
         }
@@ -185,7 +183,7 @@ impl Depot for Shelf {
     }
 
     async fn find(&self, _: &str, snapshot: &str) -> Result<u64, MoveError> {
-        self.way().await;
+        self.way(snapshot).await;
         self.store_is_up()?;
         match self.world.files().store.contains_key(snapshot) {
             true => Ok(SIZE),
@@ -198,7 +196,7 @@ impl Depot for Shelf {
     }
 
     async fn remove(&self, _: &str, snapshot: &str) -> Result<(), MoveError> {
-        self.way().await;
+        self.way(snapshot).await;
         self.store_is_up()?;
         let name = snapshot.to_owned();
         self.send(format!("removes {snapshot}"), move |world| {
@@ -210,7 +208,7 @@ impl Depot for Shelf {
     }
 
     async fn kept(&self, namespace: Option<&str>, prefix: &str) -> Result<Vec<Kept>, MoveError> {
-        self.way().await;
+        self.way(prefix).await;
         self.store_is_up()?;
         let namespace = namespace.unwrap_or(crate::world::NAMESPACE);
         let files = self.world.files();

@@ -2,6 +2,8 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -61,9 +63,24 @@ pub struct Standing {
     pub crash: Option<Crash>,
 }
 
+/// What chance has for one call.
+pub struct Chance(StdRng);
+
+impl Chance {
+    pub fn millis(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(self.0.random_range(from..=to))
+    }
+
+    pub fn hits(&mut self, share: f64) -> bool {
+        self.0.random_bool(share.clamp(0.0, 1.0))
+    }
+}
+
 /// The network.
 pub struct Net {
-    rng: StdRng,
+    seed: u64,
+    /// How often chance was asked about the same.
+    asked: HashMap<String, u64>,
     pub operators: [Standing; 2],
     /// Chance that a call to the API server goes wrong, and until when.
     pub trouble: Option<(f64, Instant)>,
@@ -77,44 +94,48 @@ pub struct Net {
 
 impl Net {
     pub fn new(seed: u64) -> Self {
-        let rng = StdRng::seed_from_u64(seed);
-        Self { rng, operators: Default::default(), trouble: None, slow_cloud: None, faults: 0, crashes: 0 }
+        let (operators, asked) = (Default::default(), HashMap::new());
+        Self { seed, asked, operators, trouble: None, slow_cloud: None, faults: 0, crashes: 0 }
     }
 
-    pub fn millis(&mut self, from: u64, to: u64) -> Duration {
-        Duration::from_millis(self.rng.random_range(from..=to))
-    }
-
-    pub fn chance(&mut self, share: f64) -> bool {
-        self.rng.random_bool(share.clamp(0.0, 1.0))
+    /// Chance for this, the so-manyth time: not for one after the other, since what begins at one moment begins in any
+    /// order (kube polls its reconciles in that of a hash map), and a seed must run the same twice.
+    pub fn chance(&mut self, what: &str) -> Chance {
+        let times = self.asked.entry(what.to_owned()).or_default();
+        *times += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, what, *times).hash(&mut hasher);
+        Chance(StdRng::seed_from_u64(hasher.finish()))
     }
 
     /// What happens to a call to the API server.
-    pub fn api_fate(&mut self, caller: Caller, now: Instant) -> Fate {
-        let (out, back) = (self.millis(1, 12), self.millis(1, 12));
+    pub fn api_fate(&mut self, caller: Caller, what: &str, now: Instant) -> Fate {
+        let mut chance = self.chance(what);
+        let (out, back) = (chance.millis(1, 40), chance.millis(1, 12));
         let mut fate = Fate { out, back, lost_before: false, lost_after: false, refused: false };
         let share = self.trouble.filter(|(_, until)| now < *until).map_or(0.0, |(share, _)| share);
-        if caller == Caller::Cluster || share == 0.0 || !self.chance(share) {
+        if caller == Caller::Cluster || share == 0.0 || !chance.hits(share) {
             return fate;
         }
         self.faults += 1;
-        match self.rng.random_range(0..5) {
+        match chance.0.random_range(0..5) {
             0 => fate.lost_before = true,
             1 => fate.lost_after = true,
             2 => fate.refused = true,
-            3 => fate.out = self.millis(1_000, 25_000),
-            _ => fate.back = self.millis(1_000, 25_000),
+            3 => fate.out = chance.millis(1_000, 25_000),
+            _ => fate.back = chance.millis(1_000, 25_000),
         }
         fate
     }
 
     /// What happens to a call to the cloud: its errors are the cloud's own, the network may be slow.
-    pub fn cloud_fate(&mut self, now: Instant) -> Fate {
-        let (mut out, back) = (self.millis(5, 120), self.millis(5, 120));
+    pub fn cloud_fate(&mut self, what: &str, now: Instant) -> Fate {
+        let mut chance = self.chance(what);
+        let (mut out, back) = (chance.millis(5, 120), chance.millis(5, 120));
         let share = self.slow_cloud.filter(|(_, until)| now < *until).map_or(0.0, |(share, _)| share);
-        if share > 0.0 && self.chance(share) {
+        if share > 0.0 && chance.hits(share) {
             self.faults += 1;
-            out = self.millis(1_000, 40_000);
+            out = chance.millis(1_000, 40_000);
         }
         Fate { out, back, lost_before: false, lost_after: false, refused: false }
     }

@@ -79,7 +79,7 @@ pub async fn live(world: Arc<World>, setup: Setup) {
         let pause = {
             let mut net = world.net();
             net.operators[setup.index].dead = true;
-            net.millis(500, 20_000)
+            net.chance(&format!("{caller} is over")).millis(500, 20_000)
         };
         tokio::time::sleep(pause).await;
     }
@@ -106,7 +106,7 @@ async fn one_life(world: &Arc<World>, caller: Caller, setup: Setup) {
     leadership.lost().await;
     // A process that stood still learns of it only when it goes on, together with everything else in it.
     world.awake(caller).await;
-    let race = world.net().millis(0, 60);
+    let race = world.net().chance(&format!("{caller} stops")).millis(0, 60);
     tokio::time::sleep(race).await;
     world.note(&format!("{caller} lost the lease"));
 }

@@ -11,7 +11,13 @@ fn a_seed_runs_the_same_twice() {
     for seed in 1..=4 {
         let script = tree(seed).current();
         let (one, two) = (run(&script, None), run(&script, None));
-        assert_eq!((one.hash, &one.figures), (two.hash, &two.figures), "seed {seed}: {:?}", two.steps.last());
+        let apart = one.steps.iter().zip(&two.steps).position(|(one, two)| one != two);
+        let around = |outcome: &Outcome| {
+            let at = apart.unwrap_or_default();
+            outcome.steps.iter().skip(at.saturating_sub(12)).take(18).cloned().collect::<Vec<_>>().join("\n")
+        };
+        let same = (one.hash, &one.figures) == (two.hash, &two.figures);
+        assert!(same, "seed {seed} went two ways:\n{}\n\n{}", around(&one), around(&two));
     }
 }
 

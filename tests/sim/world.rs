@@ -136,10 +136,10 @@ impl World {
 
     /// One request to the API server, by whoever calls.
     pub async fn ask_api(self: &Arc<Self>, caller: Caller, request: api::Request) -> Result<Answer, Lost> {
-        let fate = self.net().api_fate(caller, Instant::now());
         let writes = request.method != http::Method::GET;
         let lease = request.target.plural == "leases" || request.target.plural == "events";
         let what = format!("{caller} {} {} {}", request.method, request.target.plural, name_of(&request));
+        let fate = self.net().api_fate(caller, &what, Instant::now());
         if writes && !lease {
             let owner = self.owner_of(&request);
             self.judge().issued(self, caller, &format!("{what} {owner}"));
@@ -196,8 +196,8 @@ impl World {
         caller: Caller,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Lost> {
-        let fate = self.net().cloud_fate(Instant::now());
         let what = format!("{caller} {} {}", request.method(), request.uri().path());
+        let fate = self.net().cloud_fate(&what, Instant::now());
         let writes =
             matches!(request.method().as_str(), "POST" | "DELETE") && !request.uri().path().ends_with("propose");
         let create = self.judge().calls(self, caller, &request, writes, &what);
