@@ -32,7 +32,11 @@ async fn a_control_plane_of_its_own_restarts_its_api_server_and_leaves_no_proces
 
     namespaces.delete("n", &DeleteParams::default()).await.unwrap();
     let gone = await_condition(namespaces, "n", is_deleted(&uid));
-    tokio::time::timeout(Duration::from_secs(180), gone).await.expect("the namespace controller runs").unwrap();
+    let Ok(gone) = tokio::time::timeout(Duration::from_secs(180), gone).await else {
+        let controllers = plane.children().next().expect("the controllers");
+        panic!("the namespace stays; the last words of its controller:\n{}", controllers.tail(40));
+    };
+    gone.unwrap();
 
     let pids: Vec<i32> = plane.children().map(|child| child.pid()).collect();
     assert_eq!(pids.len(), 3);

@@ -135,7 +135,10 @@ async fn whoever_may_enters_a_claimed_worker_with_the_usual_commands() {
 async fn nobody_enters_what_is_not_theirs_to_enter() {
     let inside = inside("worker-guard").await;
     inside.let_in().await;
-    inside.scene.pool(worker(1)).await;
+    // No other is made for the claimed one: its console would be asked too, and meet the faults.
+    let mut alone = worker(1);
+    alone["limits"] = json!({"maxSandboxes": 1});
+    inside.scene.pool(alone).await;
     let warm = inside.scene.warm_member().await;
     let (env, command) = (&inside.scene.env, json!({"command": "true"}));
     let token = service_account_token(&env.client, &env.namespace, "user").await.expect("a token");
