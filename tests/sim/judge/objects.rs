@@ -69,16 +69,18 @@ impl Judge {
             let what = format!("pool {pool} has {count} members, and at most {} are allowed", self.pools.most(&pool));
             self.accuse(world, "S5", what);
         }
+        let key = ("sandboxpools".to_owned(), NAMESPACE.to_owned(), pool.clone());
+        let spec = world.objects().get(&key).map_or(Value::Null, |pool| pool["spec"].clone());
+        // Replacement makes before it breaks: of those of an older template, and of as many old ones as it makes.
+        let replaces = spec["rollout"]["strategy"] != "OnReplenish";
+        let outdated = |object: &Value| replaces && object["spec"]["template"]["image"]["tag"] != spec["image"]["tag"];
+        let ages = spec["warm"].get("maxAge").is_some();
+        let aging = spec["limits"]["maxConcurrentCreates"].as_i64().filter(|_| ages).unwrap_or_default();
         let free = |object: &Value| {
             object["spec"].get("claim").is_none() && !is_deleting(object) && object["status"]["phase"] != "Failed"
         };
-        let free = i64::try_from(members.iter().filter(|object| free(object)).count()).unwrap_or_default();
-        // Replacement by age makes before it breaks.
-        let key = ("sandboxpools".to_owned(), NAMESPACE.to_owned(), pool.clone());
-        let aging = world.objects().get(&key).map_or(0, |object| {
-            let ages = object["spec"]["warm"].get("maxAge").is_some();
-            if ages { object["spec"]["limits"]["maxConcurrentCreates"].as_i64().unwrap_or_default() } else { 0 }
-        });
+        let counts = members.iter().filter(|object| free(object) && !outdated(object)).count();
+        let free = i64::try_from(counts).unwrap_or_default();
         let wanted = self.pools.wanted(&pool) + aging;
         if free > wanted {
             self.accuse(world, "overshoot", format!("pool {pool} has {free} free members, and {wanted} are wanted"));
