@@ -372,4 +372,10 @@ pub const RULES: &[Rule] = &[
         "!has(self.claim) || !has(self.claim.snapshot) || !has(self.template) || !has(self.template.provider.digitalOcean) || !has(self.template.provider.digitalOcean.mode) || self.template.provider.digitalOcean.mode != 'Worker'",
         "'B51: spec.claim.snapshot.name: ' + self.claim.snapshot.name + ' cannot be put into sandboxes of pool ' + self.poolRef.name + ', which are in mode Worker, whose console is too narrow for it; leave snapshot out, or use a pool in mode Service'",
     ),
+    sandbox(
+        "B52",
+        &["spec"],
+        "!has(self.slot) || !has(self.claim) || !has(self.claim.snapshot) || has(self.claim.__for__)",
+        "'B52: spec.claim.snapshot.name: ' + self.claim.snapshot.name + ' cannot be asked for by a claim on a warm sandbox, which is Ready before its files would be there; ask with a request: a Sandbox with poolRef ' + self.poolRef.name + ' and this claim'",
+    ),
 ];

@@ -71,7 +71,8 @@ pub struct Claim {
     /// shrink. In a request it may be absent: the pool's claims.defaultTTL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
-    /// Files that the run begins with, on top of the pool's: a snapshot of the namespace in the operator's store.
+    /// Requests, and members claimed for one: files that the run begins with, instead of what its folders hold. A
+    /// snapshot of the namespace in the operator's store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotRef>,
     /// Members: the request that this claim was made for.

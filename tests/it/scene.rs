@@ -71,19 +71,17 @@ impl Scene {
     /// Waits until so many are warm and nothing else is going on. A status may still be from before the last claim:
     /// it counts when the members are so, too.
     pub async fn level(&self, warm: i32) -> SandboxPool {
-        let mut seen = None;
+        let free = |member: &&Sandbox| is_free(member) && member.spec.pool_ref.name == POOL;
+        let all_there = |members: &[Sandbox]| i32::try_from(members.iter().filter(free).count()) == Ok(warm);
+        let what = format!("{warm} warm, nothing moving");
         loop {
-            let level = |pool: &SandboxPool| {
-                let current = |status: &&SandboxPoolStatus| status.observed_generation == pool.metadata.generation;
-                pool.metadata.resource_version != seen
-                    && pool.status.as_ref().filter(current).is_some_and(|status| is_level(status, warm))
-            };
-            let pool = wait_for(&self.pools, POOL, &format!("{warm} warm, nothing moving"), level).await;
-            let free = |member: &&Sandbox| is_free(member) && member.spec.pool_ref.name == POOL;
-            if i32::try_from(self.members().await.iter().filter(free).count()) == Ok(warm) {
+            self.pool_shows(&what, |status| is_level(status, warm)).await;
+            wait_for_all(&self.sandboxes, &what, all_there).await;
+            let pool = self.pools.get(POOL).await.expect("the pool");
+            let current = |status: &&SandboxPoolStatus| status.observed_generation == pool.metadata.generation;
+            if pool.status.as_ref().filter(current).is_some_and(|status| is_level(status, warm)) {
                 return pool;
             }
-            seen = pool.metadata.resource_version;
         }
     }
 

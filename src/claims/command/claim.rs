@@ -138,21 +138,38 @@ async fn by_request(args: &Args, claims: &Claims, id: String, writes: u32) -> Re
         Some(Ok(sandbox)) => Ok(Got { id, sandbox, writes, ready: true }),
         Some(Err(error)) => Err(given_up(args, claims, &id, error).await),
         None => Err(Failure::new(format!("interrupted; request {id} stays in the queue"))
-            .advice(format!("sandbar release {id} ends it; sandbar claim {} --id {id} waits on", args.pool))
+            .advice(format!("sandbar release {id} ends it; {} waits on", again(args, &id)))
             .code(130)),
     }
+}
+
+/// The command that waits for the same run again.
+fn again(args: &Args, id: &str) -> String {
+    let snapshot = args.snapshot.as_ref().map(|name| format!(" --snapshot {name}")).unwrap_or_default();
+    format!("sandbar claim {} --id {id}{snapshot}", args.pool)
 }
 
 /// A wait that failed. A request that the person did not name is taken back: nobody would look for it.
 async fn given_up(args: &Args, claims: &Claims, id: &str, error: WaitError) -> Failure {
     let timed_out = matches!(error, WaitError::TimedOut { .. });
-    let stands = timed_out || matches!(error, WaitError::NoFiles { .. });
     if args.id.is_some() {
-        let failure = Failure::from(error);
-        let stays = format!("the request stays: the same command waits on; sandbar release {id} ends it");
-        return if stands { failure.advice(stays) } else { failure };
+        let waits = match &error {
+            WaitError::TimedOut { .. } => again(args, id),
+            // The same command would see what was told before the next try, and end at once.
+            WaitError::NoFiles { name, .. } => {
+                format!("kubectl wait --for=condition=Ready sandbox/{name} --timeout=15m")
+            }
+            _ => return error.into(),
+        };
+        let stays = format!("the request stays: {waits} waits on; sandbar release {id} ends it");
+        return Failure::from(error).advice(stays);
     }
     match claims.release(id).await {
+        Ok(_) if timed_out && args.snapshot.is_some() => {
+            let what = format!("no sandbox of pool {} with its files after {}", args.pool, args.wait);
+            Failure::new(format!("{what}; the request was taken back"))
+                .advice("wait longer with --wait, or give the run a name with --id and it stays")
+        }
         Ok(_) if timed_out => {
             Failure::new(format!("no sandbox of pool {} after {}; the request was taken back", args.pool, args.wait))
                 .advice("wait longer with --wait, or raise the pool's warm.target or limits.maxSandboxes")

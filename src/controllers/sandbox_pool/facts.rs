@@ -132,7 +132,7 @@ pub struct Member {
     pub cost: SandboxCost,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
-    /// Its instance runs, and the files that it had when it went to sleep are on their way back.
+    /// It is claimed, its instance runs, and the files that it is to have are on their way.
     pub restoring: bool,
 }
 

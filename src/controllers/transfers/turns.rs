@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Transfers at once: each holds some pieces of an archive in memory (up to 20 MiB).
 const AT_ONCE: usize = 4;
 /// Of one namespace. Its others wait among themselves and not for the operator, so that whoever comes from another
-/// namespace waits for one transfer's end at most.
+/// namespace waits for no more than two transfers of each namespace before it.
 const OF_ONE: usize = 2;
 
 /// Turns of the whole operator.

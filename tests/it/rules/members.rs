@@ -37,8 +37,14 @@ pub fn rows() -> Vec<Row> {
         change(
             "B51",
             member("b51", &json!({"template": {"provider": {"digitalOcean": {"mode": "Worker"}}}})),
-            json!({"spec": {"claim": {"id": "run-1", "holder": "alice", "ttl": "30m", "snapshot": {"name": "notes"}}}}),
+            json!({"spec": {"claim": {"id": "run-1", "holder": "alice", "ttl": "30m", "snapshot": {"name": "notes"}, "for": {"name": "run-1", "uid": "u"}}}}),
             "Sandbox.sandbar.dev \"b51-0\" is invalid: spec: Invalid value: B51: spec.claim.snapshot.name: notes cannot be put into sandboxes of pool b51, which are in mode Worker, whose console is too narrow for it; leave snapshot out, or use a pool in mode Service",
+        ),
+        change(
+            "B52",
+            member("b52", &json!({})),
+            json!({"spec": {"claim": {"id": "run-1", "holder": "alice", "ttl": "30m", "snapshot": {"name": "notes"}}}}),
+            "Sandbox.sandbar.dev \"b52-0\" is invalid: spec: Invalid value: B52: spec.claim.snapshot.name: notes cannot be asked for by a claim on a warm sandbox, which is Ready before its files would be there; ask with a request: a Sandbox with poolRef b52 and this claim",
         ),
         change(
             "B13",

@@ -17,7 +17,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     }
     let order = Order { way: Way::Restore, snapshot: snapshot.to_owned(), attempt: instance.attempt };
     if !draft.facts.has_store {
-        return wait(draft, Reason::NoSnapshotStore, files::no_store(snapshot));
+        let message = format!("spec.claim.snapshot.name: {}", files::no_store(snapshot));
+        return wait(draft, Reason::NoSnapshotStore, message);
     }
     // A transfer that ends in this pass brought other files, or these into a container that was replaced.
     let ends = draft.effects.contains(&Effect::EndTransfer);
@@ -86,9 +87,16 @@ fn failed(draft: &mut Draft<'_>, snapshot: &str, reason: Reason, why: &str) {
     files.failures = files.failures.saturating_add(1);
     files.failed_at = Some(time);
     let first = files.failures == 1;
+    let out = match reason {
+        Reason::SnapshotMissing | Reason::SnapshotDamaged => {
+            format!(
+                "make it with sandbar snapshot create RUN --name {snapshot}, or release the claim and name another one"
+            )
+        }
+        _ => "see that the disk has room and the image has tar, or release the claim".to_owned(),
+    };
     let message = format!(
-        "spec.claim.snapshot.name: {snapshot} cannot be put into the sandbox: {why}; make it with sandbar snapshot \
-         create RUN --name {snapshot}, or release the claim and name another one; it is tried again by itself"
+        "spec.claim.snapshot.name: {snapshot} cannot be put into the sandbox: {why}; {out}; it is tried again by itself"
     );
     draft.effects.push(Effect::EndTransfer);
     if let Some(at) = retry_at(draft) {

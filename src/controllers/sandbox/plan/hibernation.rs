@@ -8,7 +8,7 @@ use crate::api::conditions::{Reason, Type};
 use crate::api::{AttemptFailure, HibernationStatus, InstanceStatus, OperatingMode, Phase};
 use crate::artifacts::hibernated_name;
 use crate::controllers::sandbox::facts::ProviderFact;
-use crate::controllers::transfers::{Order, Progress, Way};
+use crate::controllers::transfers::{MoveError, Order, Progress, Way};
 use std::time::Duration;
 
 /// Whether the holder wants it hibernated.
@@ -251,8 +251,15 @@ pub(super) fn wake(draft: &mut Draft<'_>, attempt: i32) {
         (Some(Progress::Moving { trouble: Some(trouble) }), _) if trouble.passing => {
             look(draft, format!("snapshot {snapshot} is looked for again: {trouble}"));
         }
-        (Some(Progress::Moving { trouble: Some(trouble) }), _) => rest(draft, trouble.reason, &trouble.message),
-        (Some(Progress::Failed { reason, message }), _) => rest(draft, reason, &message),
+        (
+            Some(
+                Progress::Moving { trouble: Some(MoveError { reason, message, .. }) }
+                | Progress::Failed { reason, message },
+            ),
+            _,
+        ) => {
+            rest(draft, reason, &message);
+        }
         (progress, damage) => {
             if progress.is_none() {
                 draft.effects.push(Effect::Transfer { order });
@@ -268,6 +275,17 @@ pub(super) fn wake(draft: &mut Draft<'_>, attempt: i32) {
 
 /// Nothing runs yet.
 fn look(draft: &mut Draft<'_>, message: String) {
+    // What is known to be wrong stands until a look says otherwise: a new process has only not looked yet.
+    let stored = draft.facts.sandbox.status.iter().flat_map(|status| &status.conditions);
+    let wrong = [Reason::SnapshotMissing, Reason::SnapshotDamaged];
+    let told = stored.into_iter().find(|told| {
+        told.type_ == Type::Hibernated.as_str() && wrong.iter().any(|reason| told.reason == reason.as_str())
+    });
+    if let Some((reason, message)) = told.map(|told| (Reason::of(&told.reason), told.message.clone())) {
+        draft.phase(Phase::Hibernated, reason);
+        draft.want(Type::Hibernated, true, reason, message.clone());
+        return draft.want(Type::Ready, false, reason, message);
+    }
     draft.phase(Phase::Hibernated, Reason::Waking);
     draft.want(Type::Hibernated, true, Reason::Waking, message.clone());
     draft.want(Type::Ready, false, Reason::Waking, message);

@@ -202,9 +202,8 @@ impl Draft<'_> {
             self.phase(Phase::Claimed, Reason::Claimed);
             self.wanted.push(Wanted::new(Type::Claimed, true, Reason::Claimed, format!("holds {}", name_of(member))));
             self.wanted.push(Wanted::new(Type::Ready, true, Reason::Healthy, "the sandbox can be used"));
-        } else if let Some((phase, reason)) = asleep(member.phase()) {
+        } else if let Some((phase, reason, message)) = asleep(member) {
             self.phase(phase, reason);
-            let message = format!("its sandbox {} is hibernated, or about to be", name_of(member));
             self.wanted.push(Wanted::new(Type::Ready, false, reason, message));
         } else if let Some((reason, message)) = waits_for_files(member) {
             self.phase(Phase::Booting, reason);
@@ -323,13 +322,20 @@ fn waiting_phase(member: Phase) -> Phase {
     }
 }
 
-/// What a request shows while its member keeps its files elsewhere.
-fn asleep(member: Phase) -> Option<(Phase, Reason)> {
-    match member {
-        Phase::Hibernating => Some((Phase::Hibernating, Reason::Hibernating)),
-        Phase::Hibernated => Some((Phase::Hibernated, Reason::Hibernated)),
-        _ => None,
-    }
+/// What a request shows while its member keeps its files elsewhere: why it does not wake, if it is to.
+fn asleep(member: &Sandbox) -> Option<(Phase, Reason, String)> {
+    let (phase, reason) = match member.phase() {
+        Phase::Hibernating => (Phase::Hibernating, Reason::Hibernating),
+        Phase::Hibernated => (Phase::Hibernated, Reason::Hibernated),
+        _ => return None,
+    };
+    let mut told = member.status.iter().flat_map(|status| &status.conditions);
+    let told = told.find(|told| told.type_ == Type::Hibernated.as_str());
+    let told = told.filter(|told| told.status == "True" && told.reason != Reason::Hibernated.as_str());
+    Some(match told {
+        Some(told) => (phase, Reason::of(&told.reason), told.message.clone()),
+        None => (phase, reason, format!("its sandbox {} is hibernated, or about to be", name_of(member))),
+    })
 }
 
 /// What a request shows while its member is there and the claim's files are not.

@@ -21,6 +21,12 @@ pub(super) fn plan(draft: &mut Draft<'_>, seen: &Instance) {
     if redeployed && was_ready {
         return after_redeploy(draft);
     }
+    if redeployed && draft.facts.transfer.is_some() {
+        // What came so far went into the old container, and it would be ready without its files.
+        draft.effects.push(Effect::EndTransfer);
+        draft.effects.push(Effect::ResetProbe);
+        return draft.again_soon();
+    }
     if let (InstancePhase::Failed { message }, false) = (&seen.phase, was_ready) {
         return fail(draft, Reason::DeploymentFailed, message.clone(), Proof::None);
     }
