@@ -211,6 +211,20 @@ fn held(mutate: impl FnOnce(&mut Sandbox)) -> RequestFacts {
 }
 
 #[test]
+fn a_request_says_why_its_sandbox_does_not_wake() {
+    let facts = held(|member| {
+        let status = member.status.as_mut().expect("status");
+        status.phase = Some(Phase::Hibernated);
+        let wanted = Wanted::new(Type::Hibernated, true, Reason::SnapshotMissing, "no such snapshot");
+        status.conditions = merge(&[], &[wanted], Some(1), at(40));
+    });
+    let plan = run(facts);
+    assert_eq!((plan.status.phase, plan.status.reason.as_deref()), (Some(Phase::Hibernated), Some("SnapshotMissing")));
+    let told = plan.status.conditions.iter().find(|told| told.type_ == Type::Ready.as_str()).expect("told");
+    assert_eq!((told.status.as_str(), told.message.as_str()), ("False", "no such snapshot"));
+}
+
+#[test]
 fn a_longer_ttl_is_carried_to_the_member() {
     let mut facts = held(|_| {});
     let mut sandbox = facts.sandbox.as_ref().clone();

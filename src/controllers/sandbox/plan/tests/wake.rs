@@ -131,6 +131,37 @@ fn a_store_that_is_away_is_waited_for_without_an_instance() {
 }
 
 #[test]
+fn a_new_process_says_what_is_known_to_be_wrong_until_it_has_looked_s10() {
+    let mut facts = asleep();
+    asked(&mut facts, OperatingMode::Running);
+    (facts.now, facts.evidence) = (at(300), Evidence::default());
+    facts = after(&facts, run(&facts));
+    facts.transfer = Some((find(2), Progress::Moving { trouble: Some(missing(Reason::SnapshotMissing)) }));
+    facts = after(&facts, run(&facts));
+    facts.transfer = None;
+    let plan = run(&facts);
+    assert_eq!(done(&plan), [&Effect::Transfer { order: find(2) }]);
+    assert_eq!(Some(plan.status), facts.sandbox.status.clone(), "nothing is written, and nothing warned of again");
+    assert!(!plan.effects.iter().any(|effect| matches!(effect, Effect::Event { .. })));
+}
+
+#[test]
+fn a_container_that_is_replaced_on_the_way_gets_the_files_again() {
+    let mut facts = waking();
+    facts = after(&facts, run(&facts));
+    facts.transfer = Some((restore(), Progress::Done { bytes: 42 }));
+    let listed = facts.evidence.listed.as_mut().expect("listed");
+    listed.deployment_id = Some("another".into());
+    let plan = run(&facts);
+    assert!(done(&plan).contains(&&Effect::EndTransfer), "{:?}", plan.effects);
+    assert_eq!(plan.status.instance.as_ref().and_then(|instance| instance.ready_at.clone()), None);
+    assert_eq!(kept(&plan.status).restored_at, None);
+    facts = after(&facts, plan);
+    facts.transfer = None;
+    assert_eq!(done(&run(&facts)), [&Effect::Transfer { order: restore() }]);
+}
+
+#[test]
 fn files_that_go_missing_on_their_way_back_are_never_given_up_unasked() {
     for (why, way) in [(Reason::SnapshotMissing, Way::Find), (Reason::SnapshotDamaged, Way::Check)] {
         let mut facts = waking();
