@@ -91,7 +91,7 @@ async fn failed_attempts_cost_too_s14() {
     let scene = Scene::start("cost-failed").await;
     let broken = Fault::FailedDeployment { code: "ImagePull".into(), message: "no such tag".into() };
     scene.env.sim.set_rules(&scene.env.account, [Rule::new(broken)]).await.expect("a rule");
-    scene.pool(json!({"warm": {"target": 1}})).await;
+    scene.pool(json!({"warm": {"target": 1}, "create": {"deadline": "5s"}})).await;
     scene.books_show("two attempts", |totals| totals.made >= 2).await;
     scene.scale(0).await;
     billed(&scene.env).await;
