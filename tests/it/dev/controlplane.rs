@@ -1,10 +1,12 @@
 //! The control plane as a library call.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
 use kube::runtime::wait::{await_condition, conditions::is_deleted};
 use sandbar::dev::{binaries::Binaries, controlplane::ControlPlane, kubeconfig};
 use std::time::Duration;
+
+use crate::wait::wait_for;
 
 fn object(name: &str) -> ObjectMeta {
     ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
@@ -24,6 +26,9 @@ async fn a_control_plane_of_its_own_restarts_its_api_server_and_leaves_no_proces
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = Namespace { metadata: object("n"), ..Namespace::default() };
     let uid = namespaces.create(&PostParams::default(), &namespace).await.unwrap().metadata.uid.unwrap();
+    // The controllers run: one that is still starting gives up where the API server is away for ten seconds.
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "n");
+    wait_for(&accounts, "default", "made by a controller", |_| true).await;
     let maps: Api<ConfigMap> = Api::namespaced(client, "n");
     maps.create(&PostParams::default(), &ConfigMap { metadata: object("m"), ..ConfigMap::default() }).await.unwrap();
 
