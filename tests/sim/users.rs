@@ -207,7 +207,7 @@ impl Users {
                 world.net().operators[*operator].stalled_until = Some(after(*seconds));
             }
             Act::Revoke { seconds } => self.revoke(*seconds),
-            Act::Swap { seconds } if self.accounts_are_known() => self.swap(*seconds),
+            Act::Swap { seconds } if self.all_pools_live() => self.swap(*seconds),
             Act::Store { seconds } => world.files().down_until = Some(after(*seconds)),
             Act::Maintenance { app } => drop(self.emptied(*app).map(|id| world.cloud.maintenance(&id))),
             Act::Vanish { app } => drop(self.emptied(*app).map(|id| world.cloud.vanish(&id))),
@@ -250,11 +250,19 @@ impl Users {
         Some(app.id.clone())
     }
 
-    /// Whether every pool has seen its account: the first token that a pool sees decides which that is, so
-    /// the other one would be no fault, and the pool would rightly wait for it ever after.
-    fn accounts_are_known(&self) -> bool {
-        let pools = self.world.objects().list("sandboxpools", Some(NAMESPACE));
-        pools.iter().all(|pool| pool["status"]["account"].is_string())
+    /// Whether every pool has an instance that nobody ends. A pool without any may live in another account, so the
+    /// other token would be no fault, and the pool would rightly stay there with what it has made since.
+    fn all_pools_live(&self) -> bool {
+        let objects = self.world.objects();
+        let sandboxes = objects.list("sandboxes", Some(NAMESPACE));
+        let lives = |object: &Value| {
+            let ready = object["status"]["instance"]["readyAt"].is_string() && object["status"]["phase"] != "Failed";
+            ready && object["spec"].get("slot").is_some() && object["metadata"].get("deletionTimestamp").is_none()
+        };
+        objects.list("sandboxpools", Some(NAMESPACE)).iter().all(|pool| {
+            let own = |object: &&Arc<Value>| object["spec"]["poolRef"]["name"] == pool["metadata"]["name"];
+            sandboxes.iter().filter(own).any(|object| lives(object))
+        })
     }
 
     /// Takes the token from the account for a while.
