@@ -101,6 +101,17 @@ pub fn says(member: &Sandbox, kind: &str, reason: &str) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == kind && condition.reason == reason)
 }
 
+/// Nothing is written, and nothing asked of the store.
+async fn sleeps_in_silence(stage: &Stage) {
+    let (versions, asked) = (stage.scene.versions().await, stage.s3.asked());
+    holds(Duration::from_secs(3), "silent", async || {
+        let now = stage.scene.versions().await;
+        if now == versions { Ok(()) } else { Err(format!("{versions:#?}\n{now:#?}")) }
+    })
+    .await;
+    assert_eq!(stage.s3.asked(), asked, "a sleeping sandbox asks nothing of the store");
+}
+
 #[tokio::test]
 async fn a_hibernated_run_costs_nothing_and_wakes_with_its_files_s1_s10() {
     let stage = Stage::start("hibernate").await;
@@ -131,13 +142,7 @@ async fn a_hibernated_run_costs_nothing_and_wakes_with_its_files_s1_s10() {
             status.cost.as_ref().is_some_and(|cost| cost.usd_per_hour == other)
         })
         .await;
-    let (versions, asked) = (stage.scene.versions().await, stage.s3.asked());
-    holds(Duration::from_secs(3), "silent", async || {
-        let now = stage.scene.versions().await;
-        if now == versions { Ok(()) } else { Err(format!("{versions:#?}\n{now:#?}")) }
-    })
-    .await;
-    assert_eq!(stage.s3.asked(), asked, "a sleeping sandbox asks nothing of the store");
+    sleeps_in_silence(&stage).await;
 
     let told = done(&stage.typed(&["wake", "run-1"]).await);
     assert!(told.contains("is awake with its files after "), "{told}");

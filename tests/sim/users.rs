@@ -325,7 +325,7 @@ fn write_token(world: &World, token: &str) {
     let Some(secret) = objects.get(&key) else { return };
     let data = json!(BASE64.encode(token.as_bytes()));
     if secret["data"]["token"] != data {
-        let mut secret = Value::clone(&secret);
+        let mut secret = Value::clone(secret);
         secret["data"]["token"] = data;
         objects.put(&key, secret);
         drop(objects);
