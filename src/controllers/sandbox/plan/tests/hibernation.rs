@@ -96,11 +96,16 @@ pub(super) fn asleep() -> MemberFacts {
 }
 
 /// A member that wakes since second 300, the new instance's agent answering.
-pub(super) fn waking() -> MemberFacts {
+/// Asked to wake; its snapshot is looked for.
+pub(super) fn looking() -> MemberFacts {
     let mut facts = asleep();
     asked(&mut facts, OperatingMode::Running);
     (facts.now, facts.evidence) = (at(300), Evidence::default());
-    facts = after(&facts, run(&facts));
+    after(&facts, run(&facts))
+}
+
+pub(super) fn waking() -> MemberFacts {
+    let mut facts = looking();
     facts.transfer = Some((find(2), Progress::Done { bytes: 42 }));
     facts = after(&facts, run(&facts));
     let mut sandbox = facts.sandbox.as_ref().clone();

@@ -1,7 +1,9 @@
 //! Rules of waking.
 
 use super::fixture::*;
-use super::hibernation::{after, asked, asleep, done, find, kept, reason, restore, run, saved, status, waking};
+use super::hibernation::{
+    after, asked, asleep, done, find, kept, looking, reason, restore, run, saved, status, waking,
+};
 use crate::api::conditions::{Reason, Type, Wanted, is_true, merge};
 use crate::api::{ABANDON_FILES_ANNOTATION, OperatingMode, Phase, SandboxStatus};
 use crate::controllers::sandbox::facts::{Evidence, MemberFacts, ProbeFact};
@@ -90,10 +92,7 @@ fn missing(why: Reason) -> MoveError {
 
 #[test]
 fn a_wake_whose_snapshot_is_not_found_sleeps_on_makes_nothing_and_says_the_way_out_s6() {
-    let mut facts = asleep();
-    asked(&mut facts, OperatingMode::Running);
-    (facts.now, facts.evidence) = (at(300), Evidence::default());
-    facts = after(&facts, run(&facts));
+    let mut facts = looking();
     let trouble = Some(missing(Reason::SnapshotMissing));
     facts.transfer = Some((find(2), Progress::Moving { trouble }));
     let plan = run(&facts);
@@ -118,10 +117,7 @@ fn a_wake_whose_snapshot_is_not_found_sleeps_on_makes_nothing_and_says_the_way_o
 
 #[test]
 fn a_store_that_is_away_is_waited_for_without_an_instance() {
-    let mut facts = asleep();
-    asked(&mut facts, OperatingMode::Running);
-    (facts.now, facts.evidence) = (at(300), Evidence::default());
-    facts = after(&facts, run(&facts));
+    let mut facts = looking();
     let trouble = Some(MoveError::passing(Reason::TransferFailed, "no answer"));
     facts.transfer = Some((find(2), Progress::Moving { trouble }));
     let plan = run(&facts);
@@ -132,10 +128,7 @@ fn a_store_that_is_away_is_waited_for_without_an_instance() {
 
 #[test]
 fn a_new_process_says_what_is_known_to_be_wrong_until_it_has_looked_s10() {
-    let mut facts = asleep();
-    asked(&mut facts, OperatingMode::Running);
-    (facts.now, facts.evidence) = (at(300), Evidence::default());
-    facts = after(&facts, run(&facts));
+    let mut facts = looking();
     facts.transfer = Some((find(2), Progress::Moving { trouble: Some(missing(Reason::SnapshotMissing)) }));
     facts = after(&facts, run(&facts));
     facts.transfer = None;
