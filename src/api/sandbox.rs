@@ -230,9 +230,12 @@ pub struct InstanceStatus {
     /// When the provider made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Time>,
-    /// When the files of a snapshot began to come, its agent answering: the deadline of a create counts until then.
+    /// Since when it waits for the files of a snapshot, its agent answering: the deadline of a create counts until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_began_at: Option<Time>,
+    /// When it was their turn: a few transfers run at once, and two hours count from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_turn_at: Option<Time>,
     /// When its agent first answered, with the files that it begins with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<Time>,

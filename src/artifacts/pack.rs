@@ -147,9 +147,9 @@ pub(super) async fn unpack(
     manifest: &Manifest,
     how: Unpack,
 ) -> Result<(), PackError> {
-    // A name may stand for other files by now; an archive's own never does.
+    // Not by the archive: one who comes late may have read an older one of the same name.
     let once = match how {
-        Unpack::Once => format!(".sandbar_has-{}-{}", manifest.snapshot_id, manifest.archive),
+        Unpack::Once { purpose } => format!(".sandbar_has-{purpose}-{}", manifest.snapshot_id),
         Unpack::Over | Unpack::Instead => String::new(),
     };
     let request = ExecRequest::new(format!("{BEGIN}{UNPACK}"))

@@ -134,8 +134,12 @@ pub enum Unpack {
     Over,
     /// The snapshot's folders hold only what is in it.
     Instead,
-    /// The same, unless this very snapshot was put into this container before: what its holder has done since stays.
-    Once,
+    /// The same, unless a snapshot was put into this container for the same purpose before: what its holder has done
+    /// since stays.
+    Once {
+        /// What the files are for; a word of letters.
+        purpose: &'static str,
+    },
 }
 
 /// Puts the files of a snapshot into the sandbox. `may_unpack` is asked last, right before the sandbox's files change.

@@ -12,6 +12,7 @@ mod entry;
 mod exec;
 mod extend;
 mod hibernate;
+mod listing;
 mod ls;
 mod orphans;
 mod output;

@@ -105,6 +105,7 @@ impl Claims {
         let mut queue = tokio::time::interval_at(Instant::now(), LOOK);
         let (mut last, mut errors) = (request.clone(), 0);
         let mut told = None;
+        let before = self.bound(request).await?.map(|member| tries_failed(&member)).unwrap_or_default();
         loop {
             tokio::select! {
                 change = changes.next() => match change {
@@ -118,7 +119,7 @@ impl Claims {
                 },
                 _ = queue.tick() => {}
             }
-            if let Some(member) = self.settled(&last, name).await? {
+            if let Some(member) = self.settled(&last, name, before).await? {
                 return Ok(member);
             }
             let progress = self.progress(&last).await;
@@ -129,8 +130,8 @@ impl Claims {
         }
     }
 
-    /// The member, if the wait is over; none, if it goes on.
-    async fn settled(&self, request: &Sandbox, name: &str) -> Result<Option<Sandbox>, WaitError> {
+    /// The member, if the wait is over; none, if it goes on. So many tries to bring its files had failed before.
+    async fn settled(&self, request: &Sandbox, name: &str, before: i32) -> Result<Option<Sandbox>, WaitError> {
         if request.is_deleting() {
             return Err(WaitError::Deleted { name: name.to_owned() });
         }
@@ -143,9 +144,23 @@ impl Claims {
         if let Some(lacking) =
             ready.filter(|ready| ready.status == "False" && NO_FILES.contains(&ready.reason.as_str()))
         {
+            // What failed before this wait may be mended since: the next try tells.
+            let failed = self.bound(request).await?.map(|member| tries_failed(&member)).unwrap_or_default();
+            if failed > 0 && failed == before {
+                return Ok(None);
+            }
             return Err(WaitError::NoFiles { name: name.to_owned(), message: lacking.message.clone() });
         }
-        let Some(bound) = status.bound_to.filter(|_| is_true(&status.conditions, Type::Ready)) else { return Ok(None) };
+        if is_true(&status.conditions, Type::Ready) {
+            self.bound(request).await.map_err(WaitError::from)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The member that the request has.
+    async fn bound(&self, request: &Sandbox) -> Result<Option<Sandbox>, Fault> {
+        let Some(bound) = request.status.as_ref().and_then(|status| status.bound_to.clone()) else { return Ok(None) };
         let member = patiently(|| self.sandboxes.get_opt(&bound.name)).await?;
         // Not this uid: the request is about to learn that its member is gone.
         Ok(member.filter(|member| member.metadata.uid.as_ref() == Some(&bound.uid)))
@@ -168,6 +183,11 @@ impl Claims {
         let before = queue.iter().position(|each| each.metadata.uid == request.metadata.uid)?;
         Some((before + 1, queue.len()))
     }
+}
+
+/// Tries to bring the files that its claim begins with.
+fn tries_failed(member: &Sandbox) -> i32 {
+    member.status.as_ref().and_then(|status| status.claim_files.as_ref()).map_or(0, |files| files.failures)
 }
 
 pub(super) fn is_queued(sandbox: &Sandbox) -> bool {

@@ -23,7 +23,7 @@ use tokio::task::AbortHandle;
 
 /// The longest that one try may take.
 const LIMIT: Duration = Duration::from_secs(3600);
-/// The longest that an instance waits for its files: for its turn, and for one try.
+/// The longest that an instance waits for its files from their turn on: for one try, and the turn of another.
 pub const RESTORE_LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// Between two tries to put files back, or to find them.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -31,13 +31,32 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Between two looks at a damaged archive, which is read whole each time.
 const DAMAGED_PAUSE: Duration = Duration::from_secs(600);
 
+/// What files are put into a sandbox for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// The instance begins with them.
+    Instance,
+    /// The claim begins with them.
+    Claim,
+}
+
+impl Purpose {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Claim => "claim",
+        }
+    }
+}
+
 /// Which way the files go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Out of the sandbox into the store.
     Save,
-    /// Out of the store into the sandbox, instead of what is there.
-    Restore,
+    /// Out of the store into the sandbox, instead of what is there; once in a container for each purpose.
+    Restore(Purpose),
     /// Nowhere: whether they are in the store at all. Asked until they are.
     Find,
     /// Nowhere: whether they are in the store and fit their digest. Asked until they do.
@@ -65,6 +84,8 @@ pub struct Order {
 /// How far a transfer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// It waits for its turn.
+    Queued,
     /// On its way; with what went wrong in the last try, if it is one that is repeated.
     Moving {
         /// The last try's error.
@@ -152,7 +173,9 @@ impl Transfers {
         if entries.get(&target.uid).is_some_and(|entry| entry.order == order) {
             return;
         }
-        let progress = Arc::new(Mutex::new(Progress::Moving { trouble: None }));
+        // A look at a manifest holds nothing in memory, and nobody has to wait for it.
+        let first = if order.way == Way::Find { Progress::Moving { trouble: None } } else { Progress::Queued };
+        let progress = Arc::new(Mutex::new(first));
         let uid = target.uid.clone();
         let work = self.clone().work(Arc::clone(depot), target, order.clone(), Arc::clone(&progress));
         let task = tokio::spawn(work).abort_handle();
@@ -195,7 +218,16 @@ impl Transfers {
             new
         };
         loop {
-            let error = match self.try_once(depot.as_ref(), &target, &order).await {
+            let turn = match order.way {
+                Way::Find => None,
+                Way::Save | Way::Restore(_) | Way::Check => Some(self.turns.take(&target.namespace).await),
+            };
+            if *progress.lock().unwrap_or_else(PoisonError::into_inner) == Progress::Queued {
+                tell(Progress::Moving { trouble: None });
+            }
+            let tried = self.try_once(depot.as_ref(), &target, &order).await;
+            drop(turn);
+            let error = match tried {
                 Ok(bytes) => {
                     tell(Progress::Done { bytes });
                     return;
@@ -206,7 +238,7 @@ impl Transfers {
             // What is not in the store may be put back there, and nobody tells when.
             let again = match order.way {
                 Way::Save => false,
-                Way::Restore => error.passing,
+                Way::Restore(_) => error.passing,
                 Way::Find | Way::Check => true,
             };
             // The store's words may be others each time, and those of the first try stand in a status for as long.
@@ -236,18 +268,13 @@ impl Transfers {
     }
 
     async fn try_once(&self, depot: &dyn Depot, target: &Target, order: &Order) -> Result<u64, MoveError> {
-        // A look at a manifest holds nothing in memory, and nobody has to wait for it.
-        let _turn = match order.way {
-            Way::Find => None,
-            Way::Save | Way::Restore | Way::Check => Some(self.turns.take(&target.namespace).await),
-        };
         // A process that was paused over its lease must not touch what its successor kept, nor what the holder has
         // done since the successor put the files there.
         let leads = || self.lease.is_leader();
         let moving = async {
             match order.way {
                 Way::Save => depot.save(target, &order.snapshot, &leads).await,
-                Way::Restore => depot.restore(target, &order.snapshot, &leads).await,
+                Way::Restore(purpose) => depot.restore(target, &order.snapshot, purpose, &leads).await,
                 Way::Find => depot.find(&target.namespace, &order.snapshot).await,
                 Way::Check => depot.check(&target.namespace, &order.snapshot).await,
             }

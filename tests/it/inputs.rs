@@ -5,14 +5,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use sandbar::api::Sandbox;
 use sandbar::cloudsim::admin::{AccountSettings, Fault, Offer, Op, PrivateRegistry, Rule, Seconds, Shape, SimAdmin};
-use sandbar::cloudsim::{CloudSim, Options};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::running_apps::RunningApps;
 use crate::scene::{POOL, Scene, condition_reason, name, pool};
 use crate::wait::{eventually, wait_for, wait_for_within};
-use crate::world::{OperatorSpec, PROGRAM, TestOperator, World, quick_account};
+use crate::world::{OperatorSpec, quick_account};
 
 /// A value that must be nowhere but in its Secret and in the process.
 const VALUE: &str = "hunter22-of-the-test";
@@ -102,23 +102,7 @@ async fn written(scene: &Scene) -> String {
 
 #[tokio::test]
 async fn a_value_reaches_the_process_and_is_written_nowhere() {
-    let env = World::get().await.test("env-value").await;
-    let accounts = BTreeMap::from([(env.account.clone(), quick_account(env.token.clone()))]);
-    let options = Options { accounts, agent_program: Some(PROGRAM.into()), ..Options::default() };
-    let cloud = CloudSim::start(options).await.expect("a cloud whose apps run");
-    let log = tempfile::NamedTempFile::new().expect("a file");
-    let mut operator = env.world.local().operator_options();
-    cloud.url().clone_into(&mut operator.cloud_url);
-    operator.arguments = ["--watch-namespace", &env.namespace, "--lease-name", &env.namespace, "--log", "debug"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(OperatorSpec::default().flags())
-        .collect();
-    operator.log = log.path().to_owned();
-    let operator = TestOperator::start(operator).await;
-    let (pools, sandboxes) = (env.api(), env.api());
-    let watcher = env.watcher().await;
-    let scene = Scene { env, operator, watcher, pools, sandboxes };
+    let RunningApps { scene, cloud, log, .. } = RunningApps::start("env-value").await;
     let secrets: Api<Secret> = scene.env.api();
     put_secret(&secrets, "keys", json!({"api": VALUE})).await;
     scene.pool(json!({"warm": {"target": 1}, "env": env_from_secret()})).await;

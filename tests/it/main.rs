@@ -23,6 +23,7 @@ mod readme;
 mod recorder;
 mod rollout;
 mod rules;
+mod running_apps;
 mod runtime;
 mod s3;
 mod scene;

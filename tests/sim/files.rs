@@ -7,7 +7,7 @@ use crate::world::World;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sandbar::api::conditions::Reason;
-use sandbar::controllers::transfers::{Depot, Kept, MoveError, Say, Target};
+use sandbar::controllers::transfers::{Depot, Kept, MoveError, Purpose, Say, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -21,8 +21,8 @@ const SIZE: u64 = 1024;
 struct Container {
     /// The number of the newest write that it holds; 0 in a fresh one.
     written: u32,
-    /// Snapshots that were put into it.
-    has: BTreeSet<String>,
+    /// Snapshots that were put into it, and what for.
+    has: BTreeSet<(Purpose, String)>,
 }
 
 /// A snapshot.
@@ -152,7 +152,13 @@ impl Depot for Shelf {
         Ok(SIZE)
     }
 
-    async fn restore(&self, target: &Target, snapshot: &str, may_unpack: &Say<'_>) -> Result<u64, MoveError> {
+    async fn restore(
+        &self,
+        target: &Target,
+        snapshot: &str,
+        purpose: Purpose,
+        may_unpack: &Say<'_>,
+    ) -> Result<u64, MoveError> {
         self.way(snapshot).await;
         if self.world.mutates(Mutation::RestoreOnlySaid) {
             return Ok(SIZE);
@@ -173,7 +179,7 @@ impl Depot for Shelf {
             }
             let mut files = world.files();
             let container = files.containers.entry(app).or_default();
-            if container.has.insert(name) {
+            if container.has.insert((purpose, name)) {
                 container.written = stored.written;
             }
             true

@@ -1,7 +1,7 @@
 //! `sandbar cost`: computed here from what objects say, as anybody can (S14).
 
-use super::cluster::ClusterArgs;
-use super::output::{Format, OutputArgs, print, show, table};
+use super::listing::ListArgs;
+use super::output::{Format, print, show, table};
 use crate::api::{Sandbox, SandboxCost, SandboxPool, Usd};
 use crate::claims::fault::patiently;
 use crate::failure::Failure;
@@ -16,13 +16,8 @@ use std::process::ExitCode;
 /// Show what pools, sandboxes and holders cost: per hour now, and until now.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Of all namespaces
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    all_namespaces: bool,
     #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    cluster: ClusterArgs,
+    list: ListArgs,
 }
 
 /// What one pool costs: the Sandboxes that it has now, and all that it ever had.
@@ -69,19 +64,19 @@ struct Costs {
 }
 
 /// Lists.
-pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let cluster = args.cluster.connect().await?;
-    let (pools, sandboxes) = cluster.kinds(args.all_namespaces);
+pub async fn run(Args { list }: Args) -> Result<ExitCode, Failure> {
+    let cluster = list.cluster.connect().await?;
+    let (pools, sandboxes) = cluster.kinds(list.all_namespaces);
     let all = ListParams::default();
     // Members first: one that goes between the two reads is in its pool then, and counted once.
     let sandboxes = patiently(|| sandboxes.list(&all)).await?.items;
     let pools = patiently(|| pools.list(&all)).await?.items;
     let costs = costs(&pools, &sandboxes, Timestamp::now());
-    match args.output.output {
+    match list.output.output {
         Format::Json => print(&costs, false)?,
         Format::Yaml => print(&costs, true)?,
         Format::Name => costs.pools.iter().for_each(|pool| println!("{}", pool.name)),
-        Format::Table => tables(&costs, args.all_namespaces, &cluster.namespace)?,
+        Format::Table => tables(&costs, &list, &cluster.namespace)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -155,18 +150,16 @@ fn holders(members: &[&Sandbox], now: Timestamp) -> Vec<HolderRow> {
     rows.into_values().collect()
 }
 
-fn tables(costs: &Costs, all: bool, namespace: &str) -> Result<(), Failure> {
+fn tables(costs: &Costs, list: &ListArgs, namespace: &str) -> Result<(), Failure> {
     if costs.pools.is_empty() && costs.sandboxes.is_empty() {
-        let place = if all { "any namespace".to_owned() } else { format!("namespace {namespace}") };
-        println!("no pools and no sandboxes in {place}");
+        println!("no pools and no sandboxes in {}", list.place(namespace));
         return Ok(());
     }
-    let full = |namespace: &str, name: &str| if all { format!("{namespace}/{name}") } else { name.to_owned() };
     let dash = |usd: Option<Usd>| usd.map_or_else(|| "-".to_owned(), |usd| usd.to_string());
     let mut pools = table(&["POOL", "SANDBOXES", "USD/HOUR", "USD TO DATE", "BUDGET/HOUR", "BUDGET/MONTH"]);
     for pool in &costs.pools {
         pools.add_row([
-            full(&pool.namespace, &pool.name),
+            list.full(&pool.namespace, &pool.name),
             pool.sandboxes.to_string(),
             pool.usd_per_hour.rough(),
             pool.to_date_usd.rough(),
@@ -182,7 +175,7 @@ fn tables(costs: &Costs, all: bool, namespace: &str) -> Result<(), Failure> {
     let mut sandboxes = table(&["SANDBOX", "POOL", "USD/HOUR", "USD TO DATE", "HOLDER"]);
     for sandbox in &costs.sandboxes {
         sandboxes.add_row([
-            full(&sandbox.namespace, &sandbox.name),
+            list.full(&sandbox.namespace, &sandbox.name),
             sandbox.pool.clone(),
             sandbox.usd_per_hour.rough(),
             sandbox.to_date_usd.rough(),

@@ -1,7 +1,7 @@
 //! `sandbar ls`.
 
-use super::cluster::ClusterArgs;
-use super::output::{Format, OutputArgs, from_now, print, show, table};
+use super::listing::ListArgs;
+use super::output::{Format, from_now, print, show, table};
 use crate::api::conditions::Type;
 use crate::api::{Sandbox, SandboxPool};
 use crate::claims::fault::patiently;
@@ -16,13 +16,8 @@ use std::process::ExitCode;
 /// Show the pools' levels and the runs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Of all namespaces
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    all_namespaces: bool,
     #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    cluster: ClusterArgs,
+    list: ListArgs,
 }
 
 /// One pool's level.
@@ -65,17 +60,17 @@ struct Listing {
 }
 
 /// Lists.
-pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let cluster = args.cluster.connect().await?;
-    let (pools, sandboxes) = cluster.kinds(args.all_namespaces);
+pub async fn run(Args { list }: Args) -> Result<ExitCode, Failure> {
+    let cluster = list.cluster.connect().await?;
+    let (pools, sandboxes) = cluster.kinds(list.all_namespaces);
     let all = ListParams::default();
     let (pools, sandboxes) = tokio::try_join!(patiently(|| pools.list(&all)), patiently(|| sandboxes.list(&all)))?;
     let listing = Listing { pools: pools.iter().map(pool_row).collect(), runs: run_rows(&sandboxes.items) };
-    match args.output.output {
+    match list.output.output {
         Format::Json => print(&listing, false)?,
         Format::Yaml => print(&listing, true)?,
         Format::Name => listing.runs.iter().for_each(|run| println!("{}", run.id)),
-        Format::Table => tables(&listing, args.all_namespaces, &cluster.namespace)?,
+        Format::Table => tables(&listing, &list, &cluster.namespace)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -130,15 +125,14 @@ fn run_rows(sandboxes: &[Sandbox]) -> Vec<RunRow> {
     rows
 }
 
-fn tables(listing: &Listing, all: bool, namespace: &str) -> Result<(), Failure> {
+fn tables(listing: &Listing, list: &ListArgs, namespace: &str) -> Result<(), Failure> {
     if listing.pools.is_empty() && listing.runs.is_empty() {
-        let place = if all { "any namespace".to_owned() } else { format!("namespace {namespace}") };
-        println!("no pools and no runs in {place}");
+        println!("no pools and no runs in {}", list.place(namespace));
         return Ok(());
     }
     let mut pools = table(&["POOL", "WARM", "TARGET", "CREATING", "CLAIMED", "QUEUED", "MAX", "AVAILABLE", "WHY"]);
     for pool in &listing.pools {
-        let name = full(all, &pool.namespace, &pool.name);
+        let name = list.full(&pool.namespace, &pool.name);
         let numbers = [pool.warm, pool.target, pool.creating, pool.claimed, pool.queued, pool.max];
         let mut cells = vec![name];
         cells.extend(numbers.map(|number| number.to_string()));
@@ -157,7 +151,7 @@ fn tables(listing: &Listing, all: bool, namespace: &str) -> Result<(), Failure> 
         let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         runs.add_row([
             run.id.clone(),
-            full(all, &run.namespace, &run.pool),
+            list.full(&run.namespace, &run.pool),
             dash(&run.sandbox),
             run.phase.clone(),
             run.holder.clone(),
@@ -167,8 +161,4 @@ fn tables(listing: &Listing, all: bool, namespace: &str) -> Result<(), Failure> 
         ]);
     }
     show(&runs)
-}
-
-fn full(all: bool, namespace: &str, name: &str) -> String {
-    if all { format!("{namespace}/{name}") } else { name.to_owned() }
 }

@@ -100,6 +100,7 @@ mod tests {
             deployment_id: None,
             created_at: None,
             restore_began_at: None,
+            restore_turn_at: None,
             ready_at: None,
             failure: None,
         }

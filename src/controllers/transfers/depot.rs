@@ -1,6 +1,6 @@
 //! Where files are kept, as the operator sees it: another one in a simulation.
 
-use super::Target;
+use super::{Purpose, Target};
 use crate::api::conditions::Reason;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,11 +17,18 @@ pub trait Depot: Send + Sync {
     /// [`MoveError`]; then there is no such snapshot, or one that nobody speaks of.
     async fn save(&self, target: &Target, snapshot: &str, may_finish: &Say<'_>) -> Result<u64, MoveError>;
 
-    /// Puts the files of a snapshot into a sandbox, once for each of its instances; gives the snapshot's size.
+    /// Puts the files of a snapshot into a sandbox, once for each of its containers and purposes; gives the snapshot's
+    /// size.
     ///
     /// # Errors
     /// [`MoveError`]; some files may be there then.
-    async fn restore(&self, target: &Target, snapshot: &str, may_unpack: &Say<'_>) -> Result<u64, MoveError>;
+    async fn restore(
+        &self,
+        target: &Target,
+        snapshot: &str,
+        purpose: Purpose,
+        may_unpack: &Say<'_>,
+    ) -> Result<u64, MoveError>;
 
     /// Whether there is such a snapshot; gives its size.
     ///

@@ -1,6 +1,6 @@
 //! The snapshot store of an installation, and the way to agents.
 
-use super::{Depot, Kept, MoveError, Say, Target};
+use super::{Depot, Kept, MoveError, Purpose, Say, Target};
 use crate::agent::client::AgentClient;
 use crate::api::conditions::Reason;
 use crate::api::{AGENT_TOKEN_KEY, agent_secret_name};
@@ -65,9 +65,16 @@ impl Depot for StoreDepot {
         Ok(save(&agent, &snapshots, snapshot, &options, may_finish).await?.size_bytes)
     }
 
-    async fn restore(&self, target: &Target, snapshot: &str, may_unpack: &Say<'_>) -> Result<u64, MoveError> {
+    async fn restore(
+        &self,
+        target: &Target,
+        snapshot: &str,
+        purpose: Purpose,
+        may_unpack: &Say<'_>,
+    ) -> Result<u64, MoveError> {
+        let how = Unpack::Once { purpose: purpose.as_str() };
         let (agent, snapshots) = (self.agent(target).await?, self.store.of(&target.namespace));
-        Ok(restore(&agent, &snapshots, snapshot, Unpack::Once, may_unpack).await?.size_bytes)
+        Ok(restore(&agent, &snapshots, snapshot, how, may_unpack).await?.size_bytes)
     }
 
     async fn find(&self, namespace: &str, snapshot: &str) -> Result<u64, MoveError> {

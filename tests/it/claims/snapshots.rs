@@ -252,6 +252,30 @@ async fn a_sandbox_with_a_public_image_gets_large_files_in_small_pieces() {
 }
 
 #[tokio::test]
+async fn files_are_put_into_a_container_once_for_each_purpose_also_by_one_who_comes_late() {
+    use sandbar::artifacts::{SaveOptions, Store, Unpack, restore, save};
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshots = Store::open(&format!("file://{}", folder.path().display())).expect("a store").of("ns");
+    let agent = Agent::start();
+    let client = agent.client();
+    let file = agent.workspace().join("notes");
+    let keep = async |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        save(&client, &snapshots, "s", &SaveOptions::default(), || true).await.expect("kept");
+    };
+    let put = async |purpose| {
+        restore(&client, &snapshots, "s", Unpack::Once { purpose }, || true).await.expect("restored");
+        std::fs::read_to_string(&file).expect("there")
+    };
+    keep("old").await;
+    assert_eq!(put("instance").await, "old");
+    keep("new").await;
+    std::fs::write(&file, "the holder's").expect("written");
+    assert_eq!(put("instance").await, "the holder's", "another archive of the name changes nothing");
+    assert_eq!(put("claim").await, "new");
+}
+
+#[tokio::test]
 async fn a_snapshot_of_the_public_sdk_is_restored() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("file://{}", folder.path().display());

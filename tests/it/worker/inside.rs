@@ -5,48 +5,17 @@ use kube::api::PostParams;
 use rand::RngExt;
 use reqwest::{Client, Method, StatusCode};
 use sandbar::api::Sandbox;
-use sandbar::cloudsim::admin::{AccountSettings, Fault, Rule, SimAdmin};
-use sandbar::cloudsim::{CloudSim, Options, Running};
+use sandbar::cloudsim::admin::{Fault, Rule};
 use sandbar::dev::install::service_account_token;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 use super::worker;
 use crate::claims::{done, failed, sandbar};
-use crate::scene::{POOL, Scene, name};
-use crate::world::{OperatorSpec, PROGRAM, TestOperator, World, quick_account};
+use crate::running_apps::RunningApps;
+use crate::scene::{POOL, name};
+use crate::world::PROGRAM;
 
-/// A scene in a cloud of its own, whose apps run.
-struct Inside {
-    scene: Scene,
-    cloud: Running,
-    admin: SimAdmin,
-    log: tempfile::NamedTempFile,
-}
-
-async fn inside(test: &str) -> Inside {
-    let env = World::get().await.test(test).await;
-    let account: AccountSettings = quick_account(env.token.clone());
-    let accounts = BTreeMap::from([(env.account.clone(), account)]);
-    let options = Options { accounts, agent_program: Some(PROGRAM.into()), ..Options::default() };
-    let cloud = CloudSim::start(options).await.expect("a cloud whose apps run");
-    let log = tempfile::NamedTempFile::new().expect("a file");
-    let mut operator = env.world.local().operator_options();
-    cloud.url().clone_into(&mut operator.cloud_url);
-    operator.arguments = ["--watch-namespace", &env.namespace, "--lease-name", &env.namespace, "--log", "debug"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(OperatorSpec::default().flags())
-        .collect();
-    operator.log = log.path().to_owned();
-    let operator = TestOperator::start(operator).await;
-    let (pools, sandboxes) = (env.api(), env.api());
-    let watcher = env.watcher().await;
-    let admin = SimAdmin::new(cloud.url());
-    Inside { scene: Scene { env, operator, watcher, pools, sandboxes }, cloud, admin, log }
-}
-
-impl Inside {
+impl RunningApps {
     /// Lets the normal user enter.
     async fn let_in(&self) {
         let binding = json!({
@@ -79,7 +48,7 @@ fn url(sandbox: &Sandbox) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_may_enters_a_claimed_worker_with_the_usual_commands() {
-    let inside = inside("worker-inside").await;
+    let inside = RunningApps::start("worker-inside").await;
     inside.scene.pool(worker(1)).await;
     inside.scene.warm_member().await;
     let run = done(&inside.cli(&["claim", POOL, "-o", "name"]).await).trim().to_owned();
@@ -133,7 +102,7 @@ async fn whoever_may_enters_a_claimed_worker_with_the_usual_commands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_enters_what_is_not_theirs_to_enter() {
-    let inside = inside("worker-guard").await;
+    let inside = RunningApps::start("worker-guard").await;
     inside.let_in().await;
     // No other is made for the claimed one: its console would be asked too, and meet the faults.
     let mut alone = worker(1);

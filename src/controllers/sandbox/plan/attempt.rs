@@ -62,6 +62,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, attempt: i32) {
         deployment_id: None,
         created_at: None,
         restore_began_at: None,
+        restore_turn_at: None,
         ready_at: None,
         failure: None,
     });
@@ -122,13 +123,15 @@ pub(super) fn past_deadline(draft: &mut Draft<'_>, instance: &InstanceStatus) ->
     }
     let deadline = policy(draft).deadline;
     let (until, message) = match &instance.restore_began_at {
+        // Every transfer before it has an end.
+        Some(_) if instance.restore_turn_at.is_none() && files::are_queued(draft) => return false,
         None => {
             let message = format!("not ready {deadline} after attempt {}", instance.attempt);
             (instance.requested_at.0.checked_add(deadline.signed()), message)
         }
         Some(began) => {
             let message = format!("its files did not come within {} s", RESTORE_LIMIT.as_secs());
-            (began.0.checked_add(RESTORE_LIMIT), message)
+            (instance.restore_turn_at.as_ref().unwrap_or(began).0.checked_add(RESTORE_LIMIT), message)
         }
     };
     let Ok(until) = until else { return false };

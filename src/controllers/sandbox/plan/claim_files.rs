@@ -4,7 +4,7 @@
 use super::{Draft, Effect, attempt, files};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{ClaimFiles, InstanceStatus, Phase};
-use crate::controllers::transfers::{MoveError, Order, Progress, Way};
+use crate::controllers::transfers::{MoveError, Order, Progress, Purpose, Way};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Decides about the files of a claim whose instance is ready.
@@ -15,7 +15,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     if draft.status.phase == Some(Phase::Failed) {
         return;
     }
-    let order = Order { way: Way::Restore, snapshot: snapshot.to_owned(), attempt: instance.attempt };
+    let order = Order { way: Way::Restore(Purpose::Claim), snapshot: snapshot.to_owned(), attempt: instance.attempt };
     if !draft.facts.has_store {
         let message = format!("spec.claim.snapshot.name: {}", files::no_store(snapshot));
         return wait(draft, Reason::NoSnapshotStore, message);
@@ -25,6 +25,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     match draft.transfer(&order).filter(|_| !ends) {
         Some(Progress::Done { bytes }) => restored(draft, snapshot, bytes),
         Some(Progress::Failed { reason, message }) => failed(draft, snapshot, reason, &message),
+        Some(Progress::Queued) => go_on(draft, snapshot, None),
         Some(Progress::Moving { trouble }) => go_on(draft, snapshot, trouble.as_ref()),
         None => {
             match retry_at(draft) {

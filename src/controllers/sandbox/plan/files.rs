@@ -4,7 +4,7 @@ use super::attempt::{Proof, fail};
 use super::{Draft, Effect, hibernation};
 use crate::api::conditions::{Reason, Type};
 use crate::api::{ABANDON_FILES_ANNOTATION, Phase};
-use crate::controllers::transfers::{MoveError, Order, Progress, Way};
+use crate::controllers::transfers::{MoveError, Order, Progress, Purpose, Way};
 
 /// Where the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ pub(super) fn of_template(draft: &Draft<'_>) -> Option<String> {
     template.snapshot.as_ref().map(|snapshot| snapshot.name.clone())
 }
 
+/// Whether it may not be the turn of its files yet: a new process lets them queue anew.
+pub(super) fn are_queued(draft: &Draft<'_>) -> bool {
+    draft.facts.has_store && matches!(draft.facts.transfer, None | Some((_, Progress::Queued)))
+}
+
 /// Whether another attempt could not get the files either.
 pub(super) fn is_hopeless(reason: Reason) -> bool {
     matches!(
@@ -57,7 +62,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Files {
     if !draft.facts.has_store {
         return coming(draft, Reason::NoSnapshotStore, no_store(&snapshot));
     }
-    let order = Order { way: Way::Restore, snapshot: snapshot.clone(), attempt };
+    let order = Order { way: Way::Restore(Purpose::Instance), snapshot: snapshot.clone(), attempt };
     match draft.transfer(&order) {
         None => {
             draft.effects.push(Effect::Transfer { order });
@@ -67,7 +72,14 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Files {
             }
             coming(draft, Reason::Restoring, on_the_way(&snapshot, None))
         }
-        Some(Progress::Moving { trouble }) => coming(draft, Reason::Restoring, on_the_way(&snapshot, trouble.as_ref())),
+        Some(Progress::Queued) => coming(draft, Reason::Restoring, on_the_way(&snapshot, None)),
+        Some(Progress::Moving { trouble }) => {
+            let time = draft.time();
+            if let Some(instance) = &mut draft.status.instance {
+                instance.restore_turn_at.get_or_insert(time);
+            }
+            coming(draft, Reason::Restoring, on_the_way(&snapshot, trouble.as_ref()))
+        }
         Some(Progress::Done { bytes }) => {
             draft.effects.push(Effect::EndTransfer);
             draft.want(Type::FilesRestored, true, Reason::Restored, format!("from snapshot {snapshot}, {bytes} bytes"));

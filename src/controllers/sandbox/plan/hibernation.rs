@@ -99,7 +99,7 @@ fn keep(draft: &mut Draft<'_>, attempt: i32) {
     match draft.transfer(&order) {
         Some(Progress::Done { bytes }) => saved(draft, hibernation, bytes),
         Some(Progress::Failed { message, .. }) => failed(draft, hibernation, &message),
-        Some(Progress::Moving { .. }) => hibernating(draft),
+        Some(Progress::Queued | Progress::Moving { .. }) => hibernating(draft),
         None => match retry_at(draft, &hibernation) {
             Some(at) if draft.facts.now < at => draft.again_at(at),
             _ if is_well(draft) => next_try(draft, hibernation, attempt),
@@ -211,9 +211,7 @@ pub(super) fn asleep(draft: &mut Draft<'_>, instance: &InstanceStatus) {
         draft.event(false, Reason::Hibernated, format!("hibernated; its files are in {}", hibernation.snapshot));
     }
     let message = "no instance runs; set spec.operatingMode to Running to wake it";
-    draft.phase(Phase::Hibernated, Reason::Hibernated);
-    draft.want(Type::Hibernated, true, Reason::Hibernated, message);
-    draft.want(Type::Ready, false, Reason::Hibernated, message);
+    sleep_on(draft, Reason::Hibernated, message);
     if asked {
         (hibernation.wake_requested_at, hibernation.wake_attempt) = (None, None);
         draft.status.hibernation = Some(hibernation);
@@ -282,13 +280,16 @@ fn look(draft: &mut Draft<'_>, message: String) {
         told.type_ == Type::Hibernated.as_str() && wrong.iter().any(|reason| told.reason == reason.as_str())
     });
     if let Some((reason, message)) = told.map(|told| (Reason::of(&told.reason), told.message.clone())) {
-        draft.phase(Phase::Hibernated, reason);
-        draft.want(Type::Hibernated, true, reason, message.clone());
-        return draft.want(Type::Ready, false, reason, message);
+        return sleep_on(draft, reason, message);
     }
-    draft.phase(Phase::Hibernated, Reason::Waking);
-    draft.want(Type::Hibernated, true, Reason::Waking, message.clone());
-    draft.want(Type::Ready, false, Reason::Waking, message);
+    sleep_on(draft, Reason::Waking, message);
+}
+
+fn sleep_on(draft: &mut Draft<'_>, reason: Reason, message: impl Into<String>) {
+    let message = message.into();
+    draft.phase(Phase::Hibernated, reason);
+    draft.want(Type::Hibernated, true, reason, message.clone());
+    draft.want(Type::Ready, false, reason, message);
 }
 
 fn make(draft: &mut Draft<'_>, attempt: i32, message: &str) {
@@ -323,9 +324,7 @@ pub(super) fn rest(draft: &mut Draft<'_>, reason: Reason, message: &str) {
     if !stored.into_iter().any(told) {
         draft.event(true, reason, message.clone());
     }
-    draft.phase(Phase::Hibernated, reason);
-    draft.want(Type::Hibernated, true, reason, message.clone());
-    draft.want(Type::Ready, false, reason, message);
+    sleep_on(draft, reason, message);
 }
 
 /// Ends an attempt of waking that is not wanted any more; true if there was one. Its files are in the store still.

@@ -6,7 +6,7 @@ use crate::api::conditions::{Reason, Type, is_true};
 use crate::api::{InstanceStatus, OperatingMode, Phase, Sandbox, SandboxStatus, SnapshotRef};
 use crate::controllers::sandbox::facts::{MemberFacts, ProbeFact};
 use crate::controllers::sandbox::plan::Effect;
-use crate::controllers::transfers::{MoveError, Order, Progress, Way};
+use crate::controllers::transfers::{MoveError, Order, Progress, Purpose, Way};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn just_claimed() -> MemberFacts {
 }
 
 fn order(snapshot: &str) -> Order {
-    Order { way: Way::Restore, snapshot: snapshot.into(), attempt: 1 }
+    Order { way: Way::Restore(Purpose::Claim), snapshot: snapshot.into(), attempt: 1 }
 }
 
 fn came(facts: &mut MemberFacts, progress: Progress) {
@@ -57,8 +57,10 @@ fn a_claim_is_held_at_once_and_ready_with_its_files() {
     assert!(is_true(&plan.status.conditions, Type::Claimed) && !is_true(&plan.status.conditions, Type::Ready));
     assert_eq!(reason(&plan.status, Type::Ready), "Restoring");
     facts = after(&facts, plan);
-    came(&mut facts, Progress::Moving { trouble: None });
-    assert_eq!(Some(run(&facts).status), facts.sandbox.status, "nothing new is written while they come (S10)");
+    for news in [Progress::Queued, Progress::Moving { trouble: None }] {
+        came(&mut facts, news);
+        assert_eq!(Some(run(&facts).status), facts.sandbox.status, "nothing new is written while they come (S10)");
+    }
     came(&mut facts, Progress::Moving { trouble: Some(MoveError::passing(Reason::TransferFailed, "no answer")) });
     let plan = run(&facts);
     assert!(plan.status.conditions.iter().any(|told| told.message == "snapshot notes is tried again: no answer"));
@@ -120,9 +122,10 @@ fn a_cold_claim_gets_the_files_of_its_pool_first_and_then_its_own() {
     sandbox.status = Some(SandboxStatus { phase: Some(Phase::Creating), instance, ..SandboxStatus::default() });
     let mut facts = running(sandbox, 60);
     let plan = run(&facts);
-    assert_eq!(done(&plan), [&Effect::Transfer { order: order("pool") }]);
+    let first = Order { way: Way::Restore(Purpose::Instance), ..order("pool") };
+    assert_eq!(done(&plan), [&Effect::Transfer { order: first.clone() }]);
     facts = after(&facts, plan);
-    facts.transfer = Some((order("pool"), Progress::Done { bytes: 1 }));
+    facts.transfer = Some((first, Progress::Done { bytes: 1 }));
     let plan = run(&facts);
     assert_eq!(done(&plan), [&Effect::EndTransfer]);
     assert!(!is_true(&plan.status.conditions, Type::Ready) && plan.status.claim_files.is_none());

@@ -72,6 +72,7 @@ pub(super) fn attempt(number: i32, id: Option<&str>) -> InstanceStatus {
         deployment_id: id.map(|_| "d1".to_owned()),
         created_at: None,
         restore_began_at: None,
+        restore_turn_at: None,
         ready_at: None,
         failure: None,
     }

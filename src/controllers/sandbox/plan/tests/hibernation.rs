@@ -6,7 +6,7 @@ use crate::api::{HibernationStatus, InstanceStatus, OperatingMode, Phase, Sandbo
 use crate::artifacts::hibernated_name;
 use crate::controllers::sandbox::facts::{BooksFact, Evidence, MemberFacts, Observed, ProbeFact};
 use crate::controllers::sandbox::plan::{Effect, Plan, plan};
-use crate::controllers::transfers::{Order, Progress, Way};
+use crate::controllers::transfers::{Order, Progress, Purpose, Way};
 use crate::providers::InstancePhase;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +118,7 @@ pub(super) fn waking() -> MemberFacts {
 }
 
 pub(super) fn restore() -> Order {
-    Order { way: Way::Restore, attempt: 2, ..save() }
+    Order { way: Way::Restore(Purpose::Instance), attempt: 2, ..save() }
 }
 
 pub(super) fn find(attempt: i32) -> Order {
@@ -295,7 +295,7 @@ fn a_fresh_member_is_warm_only_with_the_files_of_its_pool() {
     let instance = Some(InstanceStatus { requested_at: time(0), ..attempt(1, Some("id-1")) });
     sandbox.status = Some(SandboxStatus { phase: Some(Phase::Creating), instance, ..SandboxStatus::default() });
     let mut facts = running(sandbox.clone(), 60);
-    let order = Order { way: Way::Restore, snapshot: "base".into(), attempt: 1 };
+    let order = Order { way: Way::Restore(Purpose::Instance), snapshot: "base".into(), attempt: 1 };
     let plan = run(&facts);
     assert_eq!(
         (done(&plan), plan.status.phase),

@@ -204,7 +204,14 @@ impl World {
 
     /// The transfer under way comes to its end.
     fn carry(&mut self, store_down: bool) {
-        let Some((order, Progress::Moving { .. })) = self.transfer.clone() else { return };
+        let order = match self.transfer.clone() {
+            Some((order, Progress::Queued)) => {
+                self.transfer = Some((order, Progress::Moving { trouble: None }));
+                return;
+            }
+            Some((order, Progress::Moving { .. })) => order,
+            _ => return,
+        };
         let broken = |message: &str| Progress::Failed { reason: Reason::TransferFailed, message: message.to_owned() };
         let moving = |who: &str| Progress::Moving { trouble: Some(MoveError::passing(Reason::TransferFailed, who)) };
         let files = self.apps.get(&attempt(order.attempt, None).name).map(|app| app.files);
@@ -215,14 +222,14 @@ impl World {
                 None => panic!("snapshot {} is gone from the store", order.snapshot),
             },
             (Way::Save, _) if store_down => broken("store"),
-            (Way::Restore, _) if store_down => moving("store"),
+            (Way::Restore(_), _) if store_down => moving("store"),
             (Way::Save, None) => broken("agent"),
-            (Way::Restore, None) => moving("agent"),
+            (Way::Restore(_), None) => moving("agent"),
             (Way::Save, Some(files)) => {
                 self.store.insert(order.snapshot.clone(), files);
                 Progress::Done { bytes: 1 }
             }
-            (Way::Restore, Some(_)) => match self.store.get(&order.snapshot).copied() {
+            (Way::Restore(_), Some(_)) => match self.store.get(&order.snapshot).copied() {
                 Some(kept) => {
                     self.apps.get_mut(&attempt(order.attempt, None).name).expect("there").files = kept;
                     Progress::Done { bytes: 1 }
@@ -238,7 +245,7 @@ impl World {
             Effect::Create { name, fresh, .. } => return Some(self.create(name, fresh, chance)),
             Effect::Delete { id } => self.delete(&id, chance),
             Effect::Transfer { order } if self.transfer.as_ref().is_none_or(|(started, _)| *started != order) => {
-                self.transfer = Some((order, Progress::Moving { trouble: None }));
+                self.transfer = Some((order, Progress::Queued));
             }
             Effect::EndTransfer => self.transfer = None,
             Effect::DiscardSnapshot { snapshot } => _ = self.store.remove(&snapshot),

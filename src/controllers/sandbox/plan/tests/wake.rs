@@ -236,7 +236,12 @@ fn the_deadline_is_for_the_instance_and_not_for_its_files() {
     facts = after(&facts, run(&facts));
     let instance = status(&facts).instance.expect("an attempt");
     assert_eq!(instance.restore_began_at, Some(time(340)));
-    facts.transfer = Some((restore(), Progress::Moving { trouble: None }));
+    facts.transfer = Some((restore(), Progress::Queued));
+    facts.now = at(340).checked_add(RESTORE_LIMIT * 2).expect("in range");
+    assert_eq!((done(&run(&facts)), run(&facts).status), (vec![], status(&facts)), "those before it take their time");
+    (facts.now, facts.transfer) = (at(340), Some((restore(), Progress::Moving { trouble: None })));
+    facts = after(&facts, run(&facts));
+    assert_eq!(status(&facts).instance.expect("an attempt").restore_turn_at, Some(time(340)));
     facts.now = at(300 + 601);
     assert_eq!((done(&run(&facts)), run(&facts).status), (vec![], status(&facts)), "it may take longer than 10 min");
     let silent = |failing: u64| ProbeFact { healthy: false, failures: 9, failing_for: Duration::from_secs(failing) };
