@@ -57,6 +57,8 @@ async fn the_smallest_pool_gets_every_default() {
 async fn the_other_examples_are_taken_too() {
     let env = World::get().await.test("served-examples").await;
     let names = [
+        "pool-games-node.yaml",
+        "pool-games-python.yaml",
         "pool-hit-rate.yaml",
         "pool-private.yaml",
         "pool-rolling.yaml",
