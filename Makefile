@@ -5,10 +5,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check bench scale compare crds build controlplane toolchain
+.PHONY: help demo test crash check bench scale compare crds build controlplane toolchain apps
 
 CARGO ?= cargo
 PYTHON ?= python3
+NODE ?= node
 # With the crash points compiled in, which do nothing until SANDBAR_CRASH_AT is set, and the simulation.
 FEATURES ?= failpoints simulation
 # Tests wait more than they compute, so more of them run than there are cores.
@@ -49,6 +50,15 @@ sim: toolchain ## Simulate SEEDS=500 scripts of demand, faults and crashes (firs
 	@printf '\n== simulate\n' >&2
 	@SANDBAR_SIM_SEEDS=$(SEEDS) $(CARGO) test --profile sim --features '$(FEATURES)' --test sim every_script -- --nocapture \
 		| awk '{ print } / scripts, / { figures = $$0 } END { print figures }'
+
+apps: ## Test the example apps (20 s; needs Node 18)
+	@for app in deploy/examples/apps/*/; do \
+		printf '\n== %s\n' "$$app" >&2; \
+		cd "$$app"; \
+		test ! -e server.py || $(PYTHON) -B -m unittest discover -s tests; \
+		$(NODE) --test; \
+		cd - >/dev/null; \
+	done
 
 crash: toolchain build controlplane ## Kill the operator at every call it makes, before and after (30 min)
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --test it --no-run)
