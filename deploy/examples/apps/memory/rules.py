@@ -24,7 +24,8 @@ def check(body):
         raise BadScore("board", board, f"is no board; use {', '.join(PAIRS)}")
     # A bool is an int to Python, and no number of moves.
     if type(moves) is not int or not PAIRS[board] <= moves <= MOST_MOVES:
-        raise BadScore("moves", moves, f"cannot be; use a whole number from {PAIRS[board]} (a move for each pair) to {MOST_MOVES}")
+        fewest = f"{PAIRS[board]} (a move for each pair)"
+        raise BadScore("moves", moves, f"cannot be; use a whole number from {fewest} to {MOST_MOVES}")
     if type(seconds) not in (int, float) or not 0 < seconds <= MOST_SECONDS:
         raise BadScore("seconds", seconds, f"cannot be; use a number above 0, at most {MOST_SECONDS}")
     return board, {"moves": moves, "seconds": max(0.1, round(float(seconds), 1))}

@@ -15,7 +15,8 @@ from keep import Keep
 HERE = Path(__file__).resolve().parent
 TYPES = {".html": "text/html", ".css": "text/css", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
 # Read once: only what is in here can be asked for, whatever a path says.
-PAGE = {f"/{file.name}": (TYPES[file.suffix], file.read_bytes()) for file in (HERE / "page").iterdir() if file.suffix in TYPES}
+FILES = [file for file in (HERE / "page").iterdir() if file.suffix in TYPES]
+PAGE = {f"/{file.name}": (TYPES[file.suffix], file.read_bytes()) for file in FILES}
 PAGE["/"] = PAGE["/index.html"]
 HEADERS = {
     "Cache-Control": "no-cache",
@@ -60,7 +61,8 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(404, f"path: {path[:80]!r} is not here; use /, /health or /api/scores")
             allowed = ("GET", "HEAD", "POST") if path == "/api/scores" else ("GET", "HEAD")
             if self.command not in allowed:
-                raise Refused(405, f"method: {path} takes no {self.command}; use {' or '.join(allowed)}", Allow=", ".join(allowed))
+                detail = f"method: {path} takes no {self.command}; use {' or '.join(allowed)}"
+                raise Refused(405, detail, Allow=", ".join(allowed))
             if path in PAGE:
                 kind, content = PAGE[path]
                 self.answer(200, content, kind)
@@ -96,7 +98,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(400, "body: is not JSON; send an object such as " + rules.SAMPLE) from None
 
     def send_error(self, code, message=None, explain=None):
-        self.answer(code, {"detail": f"request: {message or 'is not HTTP'}; see the README for what is served"}, Connection="close")
+        detail = f"request: {message or 'is not HTTP'}; see the README for what is served"
+        self.answer(code, {"detail": detail}, Connection="close")
 
     def log_request(self, code="-", size="-"):
         if getattr(self, "path", "") != "/health":  # asked every few seconds

@@ -68,7 +68,8 @@ export class Matches {
 
   #begin(match) {
     const you = match.round % 2 === 0 ? "X" : "O"; // X begins
-    Object.assign(match, { board: Array(9).fill(null), you, outcome: null, line: null, last: null, record: false, round: match.round + 1 });
+    const fresh = { board: Array(9).fill(null), outcome: null, line: null, last: null, record: false };
+    Object.assign(match, fresh, { you, round: match.round + 1 });
     if (you === "O") this.#answer(match);
     return this.show(match.id);
   }

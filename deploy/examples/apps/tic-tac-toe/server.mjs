@@ -37,7 +37,8 @@ const ROUTES = [
 
 function send(request, response, status, content, { kind = "application/json", ...headers } = {}) {
   const body = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content));
-  response.writeHead(status, { ...HEADERS, "Content-Type": `${kind}; charset=utf-8`, "Content-Length": body.length, ...headers });
+  const about = { "Content-Type": `${kind}; charset=utf-8`, "Content-Length": body.length };
+  response.writeHead(status, { ...HEADERS, ...about, ...headers });
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
@@ -48,7 +49,9 @@ async function bodyOf(request, fields) {
   if (kind !== "application/json") throw new Refused(415, "Content-Type", kind, "is not taken; send application/json");
   const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
   if (coding) throw new Refused(411, "Transfer-Encoding", coding, "is not taken; send the body's Content-Length");
-  if (Number(length) > LARGEST_BODY) throw new Refused(413, "Content-Length", Number(length), `is too much; send at most ${LARGEST_BODY} bytes`);
+  if (Number(length) > LARGEST_BODY) {
+    throw new Refused(413, "Content-Length", Number(length), `is too much; send at most ${LARGEST_BODY} bytes`);
+  }
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const text = Buffer.concat(chunks).toString();
@@ -72,7 +75,9 @@ async function route(request, response) {
   const method = request.method === "HEAD" ? "GET" : request.method;
   const known = ROUTES.filter(([, pattern]) => pattern.test(path));
   const page = PAGE.get(path);
-  if (!page && known.length === 0) throw new Refused(404, "path", path, "is not here; use /, /health, /api/scores or /api/matches");
+  if (!page && known.length === 0) {
+    throw new Refused(404, "path", path, "is not here; use /, /health, /api/scores or /api/matches");
+  }
   const found = known.find(([of]) => of === method);
   if (!found && !(page && method === "GET")) {
     const allowed = (page ? ["GET"] : known.map(([of]) => of)).flatMap((of) => (of === "GET" ? ["GET", "HEAD"] : [of]));
@@ -108,7 +113,8 @@ const server = createServer({ requestTimeout: 15_000, headersTimeout: 15_000 }, 
 server.on("clientError", (error, socket) => {
   if (!socket.writable) return;
   const body = JSON.stringify({ detail: `request: cannot be read (${error.code}); see the README for what is served` });
-  socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`);
+  const headers = ["Content-Type: application/json", `Content-Length: ${body.length}`, "Connection: close"];
+  socket.end(["HTTP/1.1 400 Bad Request", ...headers, "", body].join("\r\n"));
 });
 
 const { PORT: port = "5000", HOST: host = "127.0.0.1" } = process.env;

@@ -35,7 +35,8 @@ function drawBody(pen, colour, points, dead) {
   for (let i = points.length - 1; i > 0; i--) {
     const share = i / Math.max(points.length, 14);
     pen.lineWidth = 0.78 - 0.2 * share;
-    pen.strokeStyle = dead ? colour.dead : `color-mix(in srgb, ${colour["snake-tail"]} ${Math.round(share * 100)}%, ${colour["snake-head"]})`;
+    const alive = `color-mix(in srgb, ${colour["snake-tail"]} ${Math.round(share * 100)}%, ${colour["snake-head"]})`;
+    pen.strokeStyle = dead ? colour.dead : alive;
     pen.beginPath();
     pen.moveTo(...middle(points[i]));
     pen.lineTo(...middle(points[i - 1]));

@@ -27,7 +27,8 @@ function freeCell(snake, random) {
 export function newGame(random = Math.random) {
   const y = (SIZE - 1) / 2;
   const snake = [5, 4, 3].map((x) => ({ x, y }));
-  return { snake, left: { x: 2, y }, heading: "right", turns: [], apple: freeCell(snake, random), apples: 0, eaten: null, end: null };
+  const apple = freeCell(snake, random);
+  return { snake, left: { x: 2, y }, heading: "right", turns: [], apple, apples: 0, eaten: null, end: null };
 }
 
 /** The same game with one more turn waiting; turns back, and the way it goes already, are not taken. */

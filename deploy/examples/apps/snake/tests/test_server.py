@@ -10,7 +10,7 @@ from pathlib import Path
 from served import APP, Served
 
 
-class Page(unittest.TestCase):
+class Answers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Served()

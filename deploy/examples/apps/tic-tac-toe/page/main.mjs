@@ -60,7 +60,8 @@ function showCell(cell, place) {
     cell.replaceChildren(...(mark ? [sign(mark)] : []));
   }
   const who = mark && (mark === match.you ? "yours" : "the opponent's");
-  cell.setAttribute("aria-label", `row ${Math.floor(place / 3) + 1}, column ${(place % 3) + 1}: ${mark ? `${mark}, ${who}` : "free"}`);
+  const where = `row ${Math.floor(place / 3) + 1}, column ${(place % 3) + 1}`;
+  cell.setAttribute("aria-label", `${where}: ${mark ? `${mark}, ${who}` : "free"}`);
   // Still focusable, so that the arrows lead everywhere.
   cell.setAttribute("aria-disabled", Boolean(mark || match.outcome));
   cell.classList.toggle("line", match.line?.includes(place) ?? false);
