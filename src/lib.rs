@@ -15,5 +15,6 @@ pub mod dev;
 pub mod failpoints;
 pub mod failure;
 pub mod providers;
+pub mod pty;
 pub mod telemetry;
 pub mod wall;

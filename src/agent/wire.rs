@@ -1,5 +1,11 @@
 //! The JSON shapes of the in-sandbox API, shared by the server and the client.
 
+mod session;
+mod terminal;
+
+pub use session::{SessionExec, SessionInfo, SessionOutput, SessionRequest, SessionStarted};
+pub use terminal::{MAX_SIDE, TerminalControl, TerminalEnd, TerminalRequest};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

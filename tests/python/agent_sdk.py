@@ -65,6 +65,25 @@ def background(client):
     assert "HTTP error 404" in fails(CommandExecutionError, client.kill_process, 1)
 
 
+def sessions(client):
+    made = client.create_session("build", env={"A": "b"}, cwd="/tmp")
+    assert made["session_id"] == "build" and made["pid"] > 0, made
+    assert client.session_exec("build", "cd /; B=c")["output"] == ""
+    result = client.session_exec("build", "echo $A $B; pwd; exit 3", timeout=60)
+    assert result["output"].startswith("b c\n/\n") and result["exit_code"] == 3, result
+    info = client.get_session("build")
+    assert (info["status"], info["env"], info["pid"]) == ("stopped", {"A": "b"}, made["pid"]), info
+    assert abs(info["created_at"] - time.time()) < 60
+    assert "HTTP error 400" in fails(CommandExecutionError, client.create_session, "build")
+    assert client.close_session("build") is True
+    assert "HTTP error 404" in fails(CommandExecutionError, client.get_session, "build")
+    client.create_session("slow")
+    partial = client.session_exec("slow", "echo begun; sleep 60", timeout=1)
+    assert partial["output"].startswith("begun\n") and partial["timed_out"] is True, partial
+    assert client.session_exec("slow", "echo usable")["output"] == "usable\n"
+    assert client.close_session("slow") is True
+
+
 def strangers():
     assert fails(ServiceConnectionError, SandboxServiceClient(BASE, "wrong").exec, "true") == "Access denied"
     client = SandboxServiceClient(BASE, TOKEN)
@@ -93,6 +112,7 @@ sync_client = SandboxServiceClient(BASE + "/", TOKEN)
 commands(sync_client)
 streams(sync_client)
 background(sync_client)
+sessions(sync_client)
 strangers()
 files()
 asyncio.run(at_once())

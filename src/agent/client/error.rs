@@ -34,6 +34,12 @@ pub enum AgentError {
         /// The agent's words.
         detail: String,
     },
+    /// 409: something else is under way there, or there are too many; later it may work.
+    #[error("{detail}")]
+    Busy {
+        /// The agent's words.
+        detail: String,
+    },
     /// 408, or no answer in time.
     #[error("{detail}")]
     Timeout {
@@ -94,6 +100,7 @@ impl AgentError {
             401 => Self::Unauthorized { detail },
             403 => Self::Forbidden { detail },
             404 => Self::NotFound { detail },
+            409 => Self::Busy { detail },
             408 => Self::Timeout { detail },
             400 | 413 | 422 => Self::Invalid { detail },
             502..=504 | 520..=529 => Self::Unreachable { detail },

@@ -5,10 +5,13 @@
 mod error;
 mod events;
 mod probe;
+mod sessions;
+mod terminal;
 
 pub use error::AgentError;
 pub use events::ExecEvent;
 pub use probe::probe;
+pub use terminal::{Shown, TerminalInput, TerminalOutput};
 
 use super::wire::{
     BackgroundRequest, BackgroundStarted, Done, Encoding, ExecOutput, ExecRequest, FileEntry, FileList, Health,

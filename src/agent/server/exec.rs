@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// When the client goes away, this future is dropped and the group with it.
 pub async fn exec(State(agent): State<Shared>, Body(request): Body<ExecRequest>) -> Result<Json<ExecOutput>, Problem> {
-    let limit = time_limit(&request)?;
+    let limit = time_limit(request.timeout)?;
     let mut group = agent.launcher().piped(&request.command, &request.cwd, request.env.as_ref())?;
     let exited = CancellationToken::new();
     let output = collect_both(&mut group, &exited);
@@ -38,9 +38,9 @@ pub async fn exec(State(agent): State<Shared>, Body(request): Body<ExecRequest>)
 }
 
 /// The request's time-out, in range.
-pub fn time_limit(request: &ExecRequest) -> Result<Duration, Problem> {
-    match request.timeout {
-        1..=MAX_TIMEOUT => Ok(Duration::from_secs(request.timeout)),
+pub fn time_limit(seconds: u64) -> Result<Duration, Problem> {
+    match seconds {
+        1..=MAX_TIMEOUT => Ok(Duration::from_secs(seconds)),
         other => Err(Problem::timeout(other)),
     }
 }
@@ -73,20 +73,22 @@ async fn collect<R: AsyncRead + Unpin + Send + 'static>(reader: Option<R>, exite
 
 /// The beginning of an output, and how much followed.
 #[derive(Debug, Default)]
-struct Captured {
+pub struct Captured {
     kept: Vec<u8>,
     dropped: u64,
 }
 
 impl Captured {
-    fn add(&mut self, bytes: &[u8]) {
+    /// Keeps the bytes, or counts them when there is no room left.
+    pub fn add(&mut self, bytes: &[u8]) {
         let room = MAX_OUTPUT - self.kept.len();
         let (keep, drop) = bytes.split_at(bytes.len().min(room));
         self.kept.extend_from_slice(keep);
         self.dropped += drop.len() as u64;
     }
 
-    fn text(self, name: &str) -> String {
+    /// The text; of what was dropped it says how much, and of which output.
+    pub fn text(self, name: &str) -> String {
         // Valid UTF-8, the usual case, is taken over without a copy.
         let mut text =
             String::from_utf8(self.kept).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());

@@ -1,6 +1,6 @@
 //! The daemon inside a sandbox.
 //!
-//! It answers for one sandbox: runs commands, keeps a table of background processes, moves files. Everything but
+//! It answers for one sandbox: runs commands, keeps shells and a table of background processes, moves files. Everything but
 //! `/health` needs the token. It owns every process below it and ends them all when it ends.
 //!
 //! | limit | |
@@ -13,6 +13,9 @@
 //! | a command's time-out | 1 s to 1 day, 120 s when not said |
 //! | after a time-out, or when the client goes away | SIGTERM to the process group, SIGKILL 0.7 s later |
 //! | a stream's silence | 15 s, then a comment `: ping` |
+//! | sessions | 100; stopped ones give way. Each runs one command at a time, of 128 KiB at most; 409 for another one |
+//! | a session's time-out | Ctrl-C, SIGKILL to the foreground 0.7 s later; the shell too if it has not come back after 2 s more |
+//! | terminals | 100; their programs end with the connection, which counts as gone after 60 s of silence |
 //! | background processes remembered | 1000; the oldest stopped ones are forgotten |
 
 pub mod auth;
@@ -32,8 +35,10 @@ mod proc;
 mod processes;
 mod roots;
 mod serve;
+mod sessions;
 pub(crate) mod sse;
 mod stream;
+mod terminal;
 mod transfer;
 
 pub use auth::Token;
@@ -48,8 +53,10 @@ use launch::Launcher;
 use problem::Problem;
 use processes::Processes;
 use roots::Roots;
+use sessions::Sessions;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The bytes kept of each output of `/api/exec`, and the most that a log or a file's content has in one JSON answer.
 pub const MAX_OUTPUT: usize = 16 * 1024 * 1024;
@@ -63,6 +70,8 @@ pub struct Agent {
     roots: Roots,
     children: Arc<Children>,
     processes: Processes,
+    sessions: Sessions,
+    terminals: Arc<Semaphore>,
 }
 
 type Shared = Arc<Agent>;
@@ -86,6 +95,8 @@ fn router(agent: Shared) -> Router {
         .route("/api/files", get(files::list))
         .route("/api/files/content", get(files::read).post(files::write))
         .route("/api/files/download", get(transfer::download))
+        .merge(sessions::routes())
+        .route("/api/terminal", get(terminal::open))
         .layer(DefaultBodyLimit::max(input::MAX_JSON))
         .route("/api/files/raw", put(transfer::upload).layer(DefaultBodyLimit::disable()))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&agent), auth::require));

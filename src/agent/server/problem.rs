@@ -35,6 +35,9 @@ pub enum Problem {
     /// 404: no such file, process or route.
     #[error("{0}")]
     NotFound(String),
+    /// 409: would be in the way of what is there.
+    #[error("{0}")]
+    Busy(String),
     /// 405.
     #[error("method not allowed")]
     Method,
@@ -95,6 +98,7 @@ impl Problem {
             Self::Schema(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Busy(_) => StatusCode::CONFLICT,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

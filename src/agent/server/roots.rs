@@ -97,6 +97,11 @@ impl Roots {
         self.folders.iter().find_map(|(name, host)| Some(joined(host, sandbox.strip_prefix(name).ok()?)))
     }
 
+    /// What the sandbox's user calls a real path; outside the sandbox's folders the path itself.
+    pub fn sandbox(&self, host: &Path) -> PathBuf {
+        self.place(host.to_owned()).map_or_else(|| host.to_owned(), |place| place.sandbox)
+    }
+
     fn allowed(&self, path: &str) -> Result<PathBuf, Problem> {
         self.host(&absolute(path, "path")?).ok_or_else(|| Problem::Outside(path.to_owned()))
     }

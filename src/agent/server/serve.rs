@@ -4,6 +4,8 @@ use super::auth::Token;
 use super::children::Children;
 use super::processes::Processes;
 use super::roots::Roots;
+use super::sessions::Sessions;
+use super::terminal::MAX_TERMINALS;
 use super::{Agent, router};
 use axum::serve::ListenerExt;
 use std::io;
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -56,6 +59,8 @@ impl Server {
             roots: Roots::new(config.root.as_deref())?,
             children: Children::new(config.die_with_agent),
             processes: Processes::default(),
+            sessions: Sessions::default(),
+            terminals: Arc::new(Semaphore::new(MAX_TERMINALS)),
         };
         Ok(Self { agent: Arc::new(agent) })
     }
@@ -73,8 +78,10 @@ impl Server {
         // A task of its own: while commands are being ended, their answers still reach their clients.
         let mut server = AbortOnDropHandle::new(tokio::spawn(graceful.into_future()));
         tokio::select! {
-            ended = &mut server => return ended?,
+            biased;
+            // First: asked to stop, an idle server may have ended already, and what is below the agent has not.
             () = stop.cancelled() => {}
+            ended = &mut server => return ended?,
         }
         children.end_all(STOP).await;
         let _ = tokio::time::timeout(LINGER, server).await;

@@ -20,7 +20,7 @@ const QUEUE: usize = 64;
 
 /// Answers with the events of the command; when the client goes away, its process group is ended.
 pub async fn exec_stream(State(agent): State<Shared>, Body(request): Body<ExecRequest>) -> Result<Response, Problem> {
-    let limit = exec::time_limit(&request)?;
+    let limit = exec::time_limit(request.timeout)?;
     // Before it starts: it may run for a while before we do.
     let began = Instant::now();
     let group = agent.launcher().piped(&request.command, &request.cwd, request.env.as_ref())?;

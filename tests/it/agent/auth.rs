@@ -3,7 +3,7 @@
 use super::{Agent, TOKEN};
 use serde_json::{Value, json};
 
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 19] = [
     ("POST", "/api/exec"),
     ("POST", "/api/exec/stream"),
     ("POST", "/api/exec/background"),
@@ -12,6 +12,12 @@ const ROUTES: [(&str, &str); 13] = [
     ("GET", "/api/processes/1/logs"),
     ("GET", "/api/processes/1/logs/stream"),
     ("POST", "/api/processes/1/kill"),
+    ("POST", "/api/sessions"),
+    ("GET", "/api/sessions"),
+    ("GET", "/api/sessions/x"),
+    ("POST", "/api/sessions/x/exec"),
+    ("DELETE", "/api/sessions/x"),
+    ("GET", "/api/terminal"),
     ("GET", "/api/files"),
     ("GET", "/api/files/content?path=/tmp/x"),
     ("POST", "/api/files/content"),

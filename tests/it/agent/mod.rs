@@ -7,7 +7,9 @@ mod files;
 mod foreign;
 mod life;
 mod sdk;
+mod sessions;
 mod stream;
+mod terminal;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
