@@ -1,4 +1,4 @@
-//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `cp`, `snapshot`, `orphans`.
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`, `snapshot`, `orphans`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
@@ -18,6 +18,7 @@ mod orphans;
 mod output;
 mod release;
 mod remote;
+mod shell;
 mod snapshot;
 mod waiting;
 
@@ -39,6 +40,8 @@ pub enum Command {
     Cost(cost::Args),
     /// Run a command in a sandbox
     Exec(exec::Args),
+    /// Open a terminal in a sandbox
+    Shell(shell::Args),
     /// Copy files and folders into a sandbox or out of it
     Cp(cp::Args),
     /// Keep the files of a run and end its instance; the claim stays
@@ -65,6 +68,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Ls(args) => ls::run(args).await,
         Command::Cost(args) => cost::run(args).await,
         Command::Exec(args) => exec::run(args).await,
+        Command::Shell(args) => shell::run(args).await,
         Command::Cp(args) => cp::run(args).await,
         Command::Hibernate(args) => hibernate::hibernate(args).await,
         Command::Wake(args) => hibernate::wake(args).await,

@@ -13,9 +13,9 @@ use std::process::ExitCode;
 /// Exit code when the command's time is over, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
 /// Exit code when the command could not be run or its end was not learned.
-const NOT_RUN: u8 = 125;
+pub(super) const NOT_RUN: u8 = 125;
 /// Exit code when nobody reads the output any more: 128 + SIGPIPE.
-const NO_READER: u8 = 141;
+pub(super) const NO_READER: u8 = 141;
 
 /// Run a command in a sandbox, with its output as it comes, and end with its exit code.
 ///
@@ -58,7 +58,7 @@ fn time_limit(text: &str) -> Result<Span, String> {
 }
 
 /// One word is shell text, several are quoted so that the shell gives them on unchanged.
-fn shell_text(words: &[String]) -> Result<String, Failure> {
+pub(super) fn shell_text(words: &[String]) -> Result<String, Failure> {
     match words {
         [line] => Ok(line.clone()),
         words => shlex::try_join(words.iter().map(String::as_str))
@@ -108,7 +108,7 @@ fn write_line(mut out: impl Write, line: &str) -> std::io::Result<()> {
 }
 
 /// A shell's view of how a command ended: minus a signal's number is 128 plus it.
-fn exit_code(code: i32) -> u8 {
+pub(super) fn exit_code(code: i32) -> u8 {
     let code = if code < 0 { 128_i32.saturating_sub(code) } else { code };
     u8::try_from(code).unwrap_or(u8::MAX)
 }

@@ -4,6 +4,7 @@ mod commands;
 mod inside;
 mod library;
 mod orphans;
+mod shell;
 mod snapshots;
 mod waiting;
 
