@@ -108,7 +108,7 @@ async fn a_new_size_reaches_the_program() {
 async fn control_c_reaches_the_program_and_the_shell_goes_on() {
     let agent = Agent::start();
     let mut screen = Screen::open(&agent, &TerminalRequest::default()).await;
-    screen.types("echo be''gun; sleep 300\n").await;
+    screen.types("sh -c 'echo be\"\"gun; exec sleep 300'\n").await;
     screen.shows("begun").await;
     screen.types("\u{3}").await;
     screen.types("echo af''ter $?\n").await;

@@ -87,7 +87,7 @@ async fn a_person_works_in_the_sandbox_and_gets_the_terminal_back() {
     person.master.resize(77, 22);
     person.types("until [ \"$(stty size)\" = '22 77' ]; do sleep 0.05; done; echo res''ized\n").await;
     person.sees("resized").await;
-    person.types("echo be''gun; sleep 300\n").await;
+    person.types("sh -c 'echo be\"\"gun; exec sleep 300'\n").await;
     person.sees("begun").await;
     person.types("\u{3}").await;
     person.types("echo co''de $?\n").await;
@@ -109,10 +109,8 @@ async fn the_terminal_comes_back_whatever_happens() {
     let leader: i32 = std::fs::read_to_string(agent.workspace().join("leader")).unwrap().trim().parse().unwrap();
     kill(Pid::from_raw(i32::try_from(person.child.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(person.leaves().await, 143);
-    eventually("what ran there ends", async || {
-        if crate::agent::alive(leader) { Err("it lives") } else { Ok(()) }
-    })
-    .await;
+    eventually("what ran there ends", async || if crate::agent::alive(leader) { Err("it lives") } else { Ok(()) })
+        .await;
 
     let mut person = Person::sit_down(&env, &["shell", &id, "--", "echo ready; sleep 300"]);
     person.sees("ready").await;
