@@ -47,6 +47,10 @@ pub struct Args {
     /// Milliseconds of silence before a heartbeat on streams
     #[arg(long, hide = true, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..))]
     heartbeat_ms: u64,
+
+    /// Milliseconds of an app's silence before the head of its answer until a proxied request is given up
+    #[arg(long, hide = true, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
+    answer_limit_ms: u64,
 }
 
 /// Serves until SIGTERM or SIGINT, or the end of the parent where that was asked for.
@@ -72,6 +76,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         mode: args.mode,
         root: args.root.clone(),
         heartbeat: Duration::from_millis(args.heartbeat_ms),
+        answer_limit: Duration::from_millis(args.answer_limit_ms),
         die_with_agent: args.exit_with_parent,
     };
     let server = Server::new(config).map_err(|error| {

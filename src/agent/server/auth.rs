@@ -1,6 +1,7 @@
 //! The bearer token in front of everything but `/health`.
 
 use super::{Shared, problem::Problem};
+use crate::agent::link::LinkKey;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -9,20 +10,27 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// The agent's token, kept as its digest only.
+/// The agent's token, kept as its digest and as the key of its links only.
 #[derive(Clone)]
-pub struct Token([u8; 32]);
+pub struct Token {
+    digest: [u8; 32],
+    links: LinkKey,
+}
 
 impl Token {
     /// None for an empty text: an empty token would let everybody in.
     pub fn new(text: &str) -> Option<Self> {
-        if text.is_empty() { None } else { Some(Self(digest(text.as_bytes()))) }
+        if text.is_empty() { None } else { Some(Self { digest: digest(text.as_bytes()), links: LinkKey::new(text) }) }
     }
 
     // Digests have one length, so neither the content nor the length of the
     // token shows in the time this takes.
-    fn is(&self, candidate: &[u8]) -> bool {
-        self.0.ct_eq(&digest(candidate)).into()
+    pub(super) fn is(&self, candidate: &[u8]) -> bool {
+        self.digest.ct_eq(&digest(candidate)).into()
+    }
+
+    pub(super) fn links(&self) -> &LinkKey {
+        &self.links
     }
 }
 

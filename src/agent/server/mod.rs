@@ -1,7 +1,8 @@
 //! The daemon inside a sandbox.
 //!
-//! It answers for one sandbox: runs commands, keeps shells and a table of background processes, moves files. Everything but
-//! `/health` needs the token. It owns every process below it and ends them all when it ends.
+//! It answers for one sandbox: runs commands, keeps shells and a table of background processes, moves files, passes
+//! requests on to its apps. Everything but `/health` needs the token, or for an app a signed link made with it. It owns
+//! every process below it and ends them all when it ends.
 //!
 //! | limit | |
 //! | --- | --- |
@@ -16,6 +17,7 @@
 //! | sessions | 100; stopped ones give way. Each runs one command at a time, of 128 KiB at most; 409 for another one |
 //! | a session's time-out | Ctrl-C, SIGKILL to the foreground 0.7 s later; the shell too if it has not come back after 2 s more |
 //! | terminals | 100; their programs end with the connection, which counts as gone after 60 s of silence |
+//! | an app's silence before the head of its answer through the proxy | 60 s, then 504; bodies have no limit |
 //! | background processes remembered | 1000; the oldest stopped ones are forgotten |
 
 pub mod auth;
@@ -33,6 +35,7 @@ mod pipe;
 mod problem;
 mod proc;
 mod processes;
+mod proxy;
 mod roots;
 mod serve;
 mod sessions;
@@ -47,7 +50,7 @@ pub use serve::{Config, Server};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use children::Children;
 use launch::Launcher;
 use problem::Problem;
@@ -67,6 +70,9 @@ pub struct Agent {
     token: Option<Token>,
     mode: String,
     heartbeat: Duration,
+    answer_limit: Duration,
+    /// Where it serves itself.
+    port: u16,
     roots: Roots,
     children: Arc<Children>,
     processes: Processes,
@@ -99,10 +105,16 @@ fn router(agent: Shared) -> Router {
         .route("/api/terminal", get(terminal::open))
         .layer(DefaultBodyLimit::max(input::MAX_JSON))
         .route("/api/files/raw", put(transfer::upload).layer(DefaultBodyLimit::disable()))
+        .route("/proxy/{port}", any(proxy::proxy))
+        .route("/proxy/{port}/", any(proxy::proxy))
+        .route("/proxy/{port}/{*path}", any(proxy::proxy))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&agent), auth::require));
     Router::new()
         .route("/health", get(health::health))
         .merge(api)
+        .route("/open/{port}/{expires}/{signature}", any(proxy::open))
+        .route("/open/{port}/{expires}/{signature}/", any(proxy::open))
+        .route("/open/{port}/{expires}/{signature}/{*path}", any(proxy::open))
         .fallback(async || Problem::NotFound("no such route".to_owned()))
         .method_not_allowed_fallback(async || Problem::Method)
         .with_state(agent)

@@ -1,5 +1,6 @@
 //! Everything a request can be refused for, as status and JSON.
 
+use crate::agent::link::LinkError;
 use crate::agent::wire::{ErrorBody, MAX_TIMEOUT, Violation};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -20,6 +21,9 @@ pub enum Problem {
     /// 403: another token than the agent's.
     #[error("wrong token")]
     WrongToken,
+    /// 403: a signed link that does not open, or not any more.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// 403: a path outside the allowed folders, directly or through a link.
     #[error("path {0:?} is outside /workspace, /home/sandbox and /tmp")]
     Outside(String),
@@ -54,6 +58,12 @@ pub enum Problem {
         /// The way out, beginning with a separator; may be empty.
         advice: &'static str,
     },
+    /// 502: the app that was to answer is not there, or broke off.
+    #[error("{0}")]
+    Gateway(String),
+    /// 504: the app that was to answer is silent.
+    #[error("{0}")]
+    GatewayTimeout(String),
     /// 500: not the caller's fault.
     #[error("{what}: {source}")]
     Io {
@@ -90,11 +100,12 @@ impl Problem {
         }
     }
 
-    fn status(&self) -> StatusCode {
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::NoToken | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::WrongToken | Self::Outside(_) | Self::Permission(_) => StatusCode::FORBIDDEN,
+            Self::WrongToken | Self::Link(_) | Self::Outside(_) | Self::Permission(_) => StatusCode::FORBIDDEN,
             Self::Schema(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
@@ -102,7 +113,17 @@ impl Problem {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Gateway(_) => StatusCode::BAD_GATEWAY,
+            Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The same in one sentence, for people.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Schema(all) => all.iter().map(|each| each.msg.as_str()).collect::<Vec<_>>().join("; "),
+            other => other.to_string(),
         }
     }
 }

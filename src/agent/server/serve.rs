@@ -34,6 +34,8 @@ pub struct Config {
     pub root: Option<PathBuf>,
     /// Silence on a stream before a heartbeat comment is sent.
     pub heartbeat: Duration,
+    /// Silence of an app before the head of its answer, after which a proxied request is given up.
+    pub answer_limit: Duration,
     /// Whether commands must end even when the agent is killed without a chance to clean up.
     pub die_with_agent: bool,
 }
@@ -41,7 +43,7 @@ pub struct Config {
 /// An agent that is ready to serve.
 #[derive(Debug)]
 pub struct Server {
-    agent: Arc<Agent>,
+    agent: Agent,
 }
 
 impl Server {
@@ -56,25 +58,29 @@ impl Server {
             token: config.token,
             mode: config.mode,
             heartbeat: config.heartbeat,
+            answer_limit: config.answer_limit,
+            port: 0,
             roots: Roots::new(config.root.as_deref())?,
             children: Children::new(config.die_with_agent),
             processes: Processes::default(),
             sessions: Sessions::default(),
             terminals: Arc::new(Semaphore::new(MAX_TERMINALS)),
         };
-        Ok(Self { agent: Arc::new(agent) })
+        Ok(Self { agent })
     }
 
     /// Serves until `stop` is cancelled, then ends every process below the agent; takes at most 2 s for that.
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    pub async fn run(mut self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        self.agent.port = listener.local_addr()?.port();
         let children = Arc::clone(&self.agent.children);
         let reaper = tokio::spawn(Arc::clone(&children).reap());
         // Small frames must not wait for each other.
         let listener = listener.tap_io(|connection| _ = connection.set_nodelay(true));
-        let graceful = axum::serve(listener, router(self.agent)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let graceful =
+            axum::serve(listener, router(Arc::new(self.agent))).with_graceful_shutdown(stop.clone().cancelled_owned());
         // A task of its own: while commands are being ended, their answers still reach their clients.
         let mut server = AbortOnDropHandle::new(tokio::spawn(graceful.into_future()));
         tokio::select! {

@@ -3,7 +3,7 @@
 use super::{Agent, TOKEN};
 use serde_json::{Value, json};
 
-const ROUTES: [(&str, &str); 19] = [
+const ROUTES: [(&str, &str); 23] = [
     ("POST", "/api/exec"),
     ("POST", "/api/exec/stream"),
     ("POST", "/api/exec/background"),
@@ -23,6 +23,10 @@ const ROUTES: [(&str, &str); 19] = [
     ("POST", "/api/files/content"),
     ("GET", "/api/files/download?path=/tmp/x"),
     ("PUT", "/api/files/raw?path=/tmp/x"),
+    ("GET", "/proxy/5000"),
+    ("GET", "/proxy/5000/"),
+    ("POST", "/proxy/5000/x/y"),
+    ("DELETE", "/proxy/none/"),
 ];
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! The agent over real HTTP: the real binary, a folder of its own, a port of its own.
 
+mod apps;
 mod auth;
 mod background;
 mod exec;
 mod files;
 mod foreign;
 mod life;
+mod open;
+mod proxy;
 mod sdk;
 mod sessions;
 mod stream;
