@@ -1,4 +1,5 @@
-//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`, `snapshot`, `orphans`.
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`,
+//! `port-forward`, `snapshot`, `orphans`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
@@ -11,6 +12,7 @@ mod cp;
 mod entry;
 mod exec;
 mod extend;
+mod forward;
 mod hibernate;
 mod listing;
 mod ls;
@@ -44,6 +46,8 @@ pub enum Command {
     Shell(shell::Args),
     /// Copy files and folders into a sandbox or out of it
     Cp(cp::Args),
+    /// Reach ports of a sandbox through ports of this machine
+    PortForward(forward::Args),
     /// Keep the files of a run and end its instance; the claim stays
     Hibernate(hibernate::Args),
     /// Make a hibernated run a new instance with its files
@@ -70,6 +74,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Exec(args) => exec::run(args).await,
         Command::Shell(args) => shell::run(args).await,
         Command::Cp(args) => cp::run(args).await,
+        Command::PortForward(args) => forward::run(args).await,
         Command::Hibernate(args) => hibernate::hibernate(args).await,
         Command::Wake(args) => hibernate::wake(args).await,
         Command::Snapshot(args) => snapshot::run(args).await,

@@ -9,7 +9,8 @@
 //!
 //! * [`take`](Claims::claim_warm): one write, and what to do when its answer is lost.
 //! * [`request`](Claims::request), [`wait_ready`](Claims::wait_ready): requests and the wait for them.
-//! * [`release`](Claims::release), [`extend`](Claims::extend), [`find`](Claims::find): by the run's id.
+//! * [`release`](Claims::release), [`extend`](Claims::extend), [`find`](Claims::find),
+//!   [`until_left`](Claims::until_left): by the run's id.
 //! * [`command`]: what a person types.
 
 mod candidates;
@@ -20,6 +21,7 @@ mod fake;
 mod fault;
 mod find;
 mod id;
+mod left;
 mod release;
 mod request;
 mod take;
@@ -30,6 +32,7 @@ pub use extend::{ExtendError, Extended, Extension};
 pub use fault::Fault;
 pub use find::{FindError, Run};
 pub use id::{BadId, check_id, fresh_id};
+pub use left::Left;
 pub use release::{ObjectRole, ReleaseError, Released, ReleasedObject};
 pub use request::{RequestError, RequestWish};
 pub use take::{ClaimError, ClaimWish, Claimed, claim_patch};

@@ -109,6 +109,11 @@ impl AgentError {
     }
 }
 
+/// Whether an error's body has the form that an agent gives it.
+pub(super) fn is_agents(body: &[u8]) -> bool {
+    serde_json::from_slice::<ErrorBody<Detail>>(body).is_ok()
+}
+
 /// The agent's own words, or the status where somebody else answered.
 fn detail(status: StatusCode, body: &[u8]) -> String {
     match serde_json::from_slice::<ErrorBody<Detail>>(body) {

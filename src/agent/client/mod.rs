@@ -7,11 +7,13 @@ mod events;
 mod probe;
 mod sessions;
 mod terminal;
+mod tunnel;
 
 pub use error::AgentError;
 pub use events::ExecEvent;
 pub use probe::probe;
 pub use terminal::{Shown, TerminalInput, TerminalOutput};
+pub use tunnel::{Tunnel, TunnelError};
 
 use super::wire::{
     BackgroundRequest, BackgroundStarted, Done, Encoding, ExecOutput, ExecRequest, FileEntry, FileList, Health,
@@ -265,9 +267,15 @@ async fn send(request: RequestBuilder) -> Result<Response, AgentError> {
     if status.is_success() {
         return Ok(response);
     }
+    Err(refused(response).await.0)
+}
+
+/// What an answer that is no success means, and whether it is in an agent's own words.
+async fn refused(response: Response) -> (AgentError, bool) {
+    let status = response.status();
     // An edge may answer with a page of any length; the beginning is enough to say what it is.
     let beginning = limited(response, 64 * 1024).await.unwrap_or_default();
-    Err(AgentError::from_status(status, &beginning))
+    (AgentError::from_status(status, &beginning), error::is_agents(&beginning))
 }
 
 async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, AgentError> {

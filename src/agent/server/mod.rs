@@ -32,6 +32,7 @@ mod launch;
 pub(crate) mod lines;
 mod logs;
 mod pipe;
+mod ports;
 mod problem;
 mod proc;
 mod processes;
@@ -105,6 +106,7 @@ fn router(agent: Shared) -> Router {
         .route("/api/terminal", get(terminal::open))
         .layer(DefaultBodyLimit::max(input::MAX_JSON))
         .route("/api/files/raw", put(transfer::upload).layer(DefaultBodyLimit::disable()))
+        .route("/api/ports/{port}", get(ports::tunnel))
         .route("/proxy/{port}", any(proxy::proxy))
         .route("/proxy/{port}/", any(proxy::proxy))
         .route("/proxy/{port}/{*path}", any(proxy::proxy))

@@ -16,6 +16,7 @@ mod forward;
 mod headers;
 mod open;
 
+pub use forward::connect;
 pub use open::open;
 
 use super::Shared;

@@ -14,6 +14,24 @@ use reqwest::Url;
 /// A client for the agent in the sandbox that this run holds.
 pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failure> {
     let cluster = cluster.connect().await?;
+    let member = usable(&cluster, id).await?;
+    if member.is_worker() { by_console(&cluster, &member).await } else { by_address(&cluster, &member, id).await }
+}
+
+/// As [`enter`], for what a console is too narrow for; `what` says what was to be done with the sandbox.
+pub async fn enter_service(cluster: &Cluster, id: &str, what: &str) -> Result<(AgentClient, Sandbox), Failure> {
+    let member = usable(cluster, id).await?;
+    if member.is_worker() {
+        let text =
+            format!("cannot {what} sandbox {}: it is in mode Worker, and its console is too narrow", member.name_any());
+        return Err(Failure::new(text).advice("use a pool with provider.digitalOcean.mode: Service"));
+    }
+    let agent = by_address(cluster, &member, id).await?;
+    Ok((agent, member))
+}
+
+/// The run's member, if somebody can work in it now.
+async fn usable(cluster: &Cluster, id: &str) -> Result<Sandbox, Failure> {
     let member = cluster.claims().held(id).await?;
     if matches!(member.phase(), Phase::Hibernating | Phase::Hibernated) {
         return Err(Failure::new(format!("sandbox {} of run {id} is hibernated", member.name_any()))
@@ -26,15 +44,17 @@ pub async fn enter(cluster: &ClusterArgs, id: &str) -> Result<AgentClient, Failu
             Failure::new(text).advice(format!("kubectl describe sbx {} shows how far it is", member.name_any()))
         );
     }
-    if member.is_worker() {
-        return by_console(&cluster, &member).await;
-    }
+    Ok(member)
+}
+
+/// To the agent itself, with its token.
+async fn by_address(cluster: &Cluster, member: &Sandbox, id: &str) -> Result<AgentClient, Failure> {
     let url = member.status.as_ref().and_then(|status| status.url.clone()).ok_or_else(|| {
         Failure::new(format!("sandbox {} of run {id} has no address yet", member.name_any()))
             .advice("wait until sandbar ls shows its URL")
     })?;
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let token = token(&secrets, &member, &cluster.namespace).await?;
+    let token = token(&secrets, member, &cluster.namespace).await?;
     AgentClient::new(&url, Some(&token)).map_err(Failure::from)
 }
 
@@ -58,7 +78,7 @@ async fn token(secrets: &Api<Secret>, member: &Sandbox, namespace: &str) -> Resu
         Ok(secret) => secret,
         Err(Fault::Denied(message)) => {
             return Err(Failure::new(format!("not allowed: {message}")).advice(format!(
-                "exec and cp read the sandbox's token: ask for the right to get Secrets in namespace {namespace}"
+                "whoever works in a sandbox reads its token: ask for the right to get Secrets in namespace {namespace}"
             )));
         }
         Err(Fault::NotFound(_)) => return Err(no_token(&name)),

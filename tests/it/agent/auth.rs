@@ -3,7 +3,7 @@
 use super::{Agent, TOKEN};
 use serde_json::{Value, json};
 
-const ROUTES: [(&str, &str); 23] = [
+const ROUTES: [(&str, &str); 24] = [
     ("POST", "/api/exec"),
     ("POST", "/api/exec/stream"),
     ("POST", "/api/exec/background"),
@@ -23,6 +23,7 @@ const ROUTES: [(&str, &str); 23] = [
     ("POST", "/api/files/content"),
     ("GET", "/api/files/download?path=/tmp/x"),
     ("PUT", "/api/files/raw?path=/tmp/x"),
+    ("GET", "/api/ports/5000"),
     ("GET", "/proxy/5000"),
     ("GET", "/proxy/5000/"),
     ("POST", "/proxy/5000/x/y"),

@@ -11,7 +11,7 @@ use sandbar::agent::wire::{ExecRequest, WriteRequest};
 use std::sync::{Arc, Mutex};
 
 /// A client for an agent with these routes only.
-async fn client(router: Router) -> AgentClient {
+pub async fn client(router: Router) -> AgentClient {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

@@ -8,6 +8,7 @@ mod files;
 mod foreign;
 mod life;
 mod open;
+mod ports;
 mod proxy;
 mod sdk;
 mod sessions;

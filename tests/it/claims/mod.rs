@@ -1,6 +1,7 @@
 //! Claims on a real API server. The tests make the members and their states themselves, in the operator's name.
 
 mod commands;
+mod forward;
 mod inside;
 mod library;
 mod orphans;
@@ -39,8 +40,18 @@ impl Operator {
 
     /// A member in this phase, at this address.
     pub async fn member(&self, slot: i32, phase: &str, url: &str) -> Sandbox {
+        self.member_in("Service", slot, phase, url).await
+    }
+
+    /// A warm member in mode Worker, whose console is at this address.
+    pub async fn worker(&self, slot: i32, url: &str) -> Sandbox {
+        self.member_in("Worker", slot, "Warm", url).await
+    }
+
+    async fn member_in(&self, mode: &str, slot: i32, phase: &str, url: &str) -> Sandbox {
         let name = format!("{POOL}-{slot}");
-        let provider = json!({"digitalOcean": {"credentialsRef": {"name": "c", "key": "k"}, "region": "nyc"}});
+        let credentials = json!({"name": "c", "key": "k"});
+        let provider = json!({"digitalOcean": {"credentialsRef": credentials, "region": "nyc", "mode": mode}});
         let template = json!({"poolUid": "u", "poolGeneration": 1, "provider": provider,
             "image": {"registryType": "DOCR", "repository": "r", "tag": "1"},
             "claims": {"defaultTTL": "30m", "maxTTL": "2h", "waitTimeout": "5m"}});
