@@ -1,4 +1,4 @@
-//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`,
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`, `logs`,
 //! `port-forward`, `snapshot`, `orphans`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
@@ -15,6 +15,7 @@ mod extend;
 mod forward;
 mod hibernate;
 mod listing;
+mod logs;
 mod ls;
 mod orphans;
 mod output;
@@ -46,6 +47,8 @@ pub enum Command {
     Shell(shell::Args),
     /// Copy files and folders into a sandbox or out of it
     Cp(cp::Args),
+    /// Print what a background process in a sandbox has written
+    Logs(logs::Args),
     /// Reach ports of a sandbox through ports of this machine
     PortForward(forward::Args),
     /// Keep the files of a run and end its instance; the claim stays
@@ -74,6 +77,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Exec(args) => exec::run(args).await,
         Command::Shell(args) => shell::run(args).await,
         Command::Cp(args) => cp::run(args).await,
+        Command::Logs(args) => logs::run(args).await,
         Command::PortForward(args) => forward::run(args).await,
         Command::Hibernate(args) => hibernate::hibernate(args).await,
         Command::Wake(args) => hibernate::wake(args).await,

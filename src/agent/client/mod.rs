@@ -147,16 +147,18 @@ impl AgentClient {
         Ok(json::<Logs>(request.query(&tail.map(|lines| [("tail", lines)]))).await?.logs)
     }
 
-    /// What a background process writes, line by line, from the beginning until it has stopped.
+    /// What a background process writes, line by line, until it has stopped; from the beginning, or from so many lines
+    /// before the end. (Agents other than Sandbar's begin at the beginning.)
     ///
     /// # Errors
     /// As [`Self::exec_stream`], but silence has no limit.
     pub async fn follow_logs(
         &self,
         pid: i32,
+        tail: Option<usize>,
     ) -> Result<impl Stream<Item = Result<String, AgentError>> + Send + Unpin + 'static, AgentError> {
         let request = self.request(Method::GET, &["api", "processes", &pid.to_string(), "logs", "stream"]);
-        Ok(events::lines(send(request).await?))
+        Ok(events::lines(send(request.query(&tail.map(|lines| [("tail", lines)]))).await?))
     }
 
     /// Sends a signal (15 is SIGTERM) to a background process and its whole group.

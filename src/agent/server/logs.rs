@@ -33,6 +33,14 @@ pub struct Tail {
     tail: usize,
 }
 
+/// The query of `…/logs/stream`, a Sandbar extension.
+#[derive(Debug, Deserialize)]
+pub struct Start {
+    /// So many lines before the end; from the beginning when not said.
+    #[serde(default)]
+    tail: Option<usize>,
+}
+
 /// The log so far, its last 16 MiB at most; empty when the sandbox has removed the file.
 pub async fn read(
     State(agent): State<Shared>,
@@ -44,15 +52,23 @@ pub async fn read(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         other => other.map_err(|source| Problem::Io { what: "cannot read the log", source })?,
     };
-    let text = String::from_utf8_lossy(&bytes);
-    Ok(Json(Logs { logs: if tail == 0 { text.into_owned() } else { last_lines(&text, tail).to_owned() } }))
+    let wanted = if tail == 0 { &bytes } else { last_lines(&bytes, tail) };
+    Ok(Json(Logs { logs: String::from_utf8_lossy(wanted).into_owned() }))
 }
 
-/// The log as it grows; the stream ends when the process has stopped and all of it has been sent.
-pub async fn follow(State(agent): State<Shared>, Path(pid): Path<String>) -> Result<Response, Problem> {
+/// The log as it grows, from its beginning or from some lines before its end; the stream ends when the process has stopped and all of it has been sent.
+pub async fn follow(
+    State(agent): State<Shared>,
+    Path(pid): Path<String>,
+    Params(Start { tail }): Params<Start>,
+) -> Result<Response, Problem> {
     let pid = number(&pid)?;
     let path = log_of(&agent, pid)?;
-    let file = File::open(&path).await.map_err(|source| Problem::Io { what: "cannot read the log", source })?;
+    let unreadable = |source| Problem::Io { what: "cannot read the log", source };
+    let mut file = File::open(&path).await.map_err(unreadable)?;
+    if let Some(tail) = tail {
+        skip_to(&mut file, tail).await.map_err(unreadable)?;
+    }
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(pump(Arc::clone(&agent), pid, file, sender));
     let events = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
@@ -64,20 +80,30 @@ fn log_of(agent: &Agent, pid: i32) -> Result<PathBuf, Problem> {
 }
 
 async fn last_bytes(path: PathBuf) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path).await?;
+    Ok(end_of(&mut File::open(path).await?).await?.0)
+}
+
+/// At most so much of the end, and where it ends.
+async fn end_of(file: &mut File) -> std::io::Result<(Vec<u8>, u64)> {
     let skip = file.metadata().await?.len().saturating_sub(MAX_OUTPUT as u64);
     file.seek(SeekFrom::Start(skip)).await?;
     let mut bytes = Vec::new();
     file.take(MAX_OUTPUT as u64).read_to_end(&mut bytes).await?;
-    Ok(bytes)
+    let end = skip + bytes.len() as u64;
+    Ok((bytes, end))
 }
 
-fn last_lines(text: &str, count: usize) -> &str {
-    let body = text.strip_suffix('\n').unwrap_or(text);
-    match body.rmatch_indices('\n').nth(count - 1) {
-        Some((at, _)) => &text[at + 1..],
-        None => text,
-    }
+/// Goes to so many lines before the end, 16 MiB at most.
+async fn skip_to(file: &mut File, tail: usize) -> std::io::Result<()> {
+    let (bytes, end) = end_of(file).await?;
+    let kept = if tail == 0 { 0 } else { last_lines(&bytes, tail).len() };
+    file.seek(SeekFrom::Start(end - kept as u64)).await.map(drop)
+}
+
+fn last_lines(bytes: &[u8], count: usize) -> &[u8] {
+    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let newlines = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+    newlines.map(|(at, _)| &bytes[at + 1..]).nth(count.saturating_sub(1)).unwrap_or(bytes)
 }
 
 async fn pump(agent: Shared, pid: i32, mut file: File, sender: mpsc::Sender<Event>) {
@@ -117,9 +143,9 @@ mod tests {
 
     #[test]
     fn tail_counts_whole_lines() {
-        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc\n");
-        assert_eq!(last_lines("a\nb\nc", 1), "c");
-        assert_eq!(last_lines("a\n", 5), "a\n");
-        assert_eq!(last_lines("", 1), "");
+        assert_eq!(last_lines(b"a\nb\nc\n", 2), b"b\nc\n");
+        assert_eq!(last_lines(b"a\nb\nc", 1), b"c");
+        assert_eq!(last_lines(b"a\n", 5), b"a\n");
+        assert_eq!(last_lines(b"", 1), b"");
     }
 }

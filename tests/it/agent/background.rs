@@ -51,7 +51,7 @@ async fn a_log_is_followed_from_its_beginning_to_the_end_of_the_process() {
     let client = agent.client();
     let command = "echo one; while [ ! -e go ]; do sleep 0.05; done; echo two; printf three";
     let pid = client.exec_background(&BackgroundRequest::new(command)).await.unwrap().pid;
-    let mut lines = client.follow_logs(pid).await.unwrap();
+    let mut lines = client.follow_logs(pid, None).await.unwrap();
     assert_eq!(lines.try_next().await.unwrap().as_deref(), Some("one"));
     std::fs::write(agent.workspace().join("go"), "").unwrap();
     let rest: Vec<String> = lines.try_collect().await.unwrap();
@@ -144,4 +144,21 @@ async fn orphans_of_commands_are_waited_for() {
     agent.client().exec(&ExecRequest::new(command)).await.unwrap();
     let pid = pid_in(&agent, "orphan").await;
     eventually("no zombie is left", || !std::path::Path::new(&format!("/proc/{pid}")).exists()).await;
+}
+
+#[tokio::test]
+async fn a_log_may_be_followed_from_some_lines_before_its_end() {
+    let agent = Agent::start();
+    let client = agent.client();
+    let command = "seq 1 1000; touch written; while [ ! -e go ]; do sleep 0.05; done; echo last";
+    let pid = client.exec_background(&BackgroundRequest::new(command)).await.unwrap().pid;
+    eventually("the lines are written", || agent.workspace().join("written").exists()).await;
+    let mut two = client.follow_logs(pid, Some(2)).await.unwrap();
+    assert_eq!(two.try_next().await.unwrap().as_deref(), Some("999"));
+    let none = client.follow_logs(pid, Some(0)).await.unwrap();
+    let many = client.follow_logs(pid, Some(5000)).await.unwrap();
+    std::fs::write(agent.workspace().join("go"), "").unwrap();
+    assert_eq!(two.try_collect::<Vec<_>>().await.unwrap(), ["1000", "last"]);
+    assert_eq!(none.try_collect::<Vec<_>>().await.unwrap(), ["last"]);
+    assert_eq!(many.try_collect::<Vec<_>>().await.unwrap().len(), 1001);
 }

@@ -121,13 +121,15 @@ async fn what_cannot_be_forwarded_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_worker_has_no_ports() {
+async fn a_worker_has_no_ports_and_no_logs() {
     let env = World::get().await.test("forward-worker").await;
     let operator = Operator::of(&env).await;
     operator.worker(0, "http://127.0.0.1:1").await;
     let wish = ClaimWish { holder: "ada".to_owned(), ttl: None, id: None };
     let id = Claims::new(env.user.clone(), &env.namespace).claim_warm(super::POOL, &wish).await.unwrap().id;
-    let told = failed(&sandbar(&env, &["port-forward", &id, "5000"]).await, 1);
-    assert!(told.contains("mode Worker, and its console is too narrow"), "{told}");
-    assert!(told.contains("mode: Service"), "{told}");
+    for words in [&["port-forward", &id, "5000"][..], &["logs", &id]] {
+        let told = failed(&sandbar(&env, words).await, 1);
+        assert!(told.contains("mode Worker, and its console is too narrow"), "{told}");
+        assert!(told.contains("mode: Service"), "{told}");
+    }
 }

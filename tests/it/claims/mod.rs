@@ -4,6 +4,7 @@ mod commands;
 mod forward;
 mod inside;
 mod library;
+mod logs;
 mod orphans;
 mod shell;
 mod snapshots;
