@@ -3,7 +3,7 @@
 //! The wire API is the one of the public service-mode images of `do-app-sandbox` 0.2.3, so that its clients work
 //! with this agent and this client works with those images. What Sandbar adds is marked "Sandbar extension" where it
 //! is defined: `exit_code` of a process and of a session's command, `PUT /api/files/raw`, `/api/terminal`,
-//! signed links, TCP tunnels, heartbeats on streams, limits on sizes.
+//! signed links, TCP tunnels, heartbeats on streams, limits on sizes, `limits` of commands.
 //!
 //! * [`wire`]: the JSON shapes, shared by both sides.
 //! * [`link`]: signed links to one port, shared by both sides.

@@ -1,8 +1,10 @@
 //! The JSON shapes of the in-sandbox API, shared by the server and the client.
 
+mod limits;
 mod session;
 mod terminal;
 
+pub use limits::Limits;
 pub use session::{SessionExec, SessionInfo, SessionOutput, SessionRequest, SessionStarted};
 pub use terminal::{MAX_SIDE, TerminalControl, TerminalEnd, TerminalRequest};
 
@@ -57,12 +59,15 @@ pub struct ExecRequest {
     /// Seconds until the whole process group is ended, 1 to [`MAX_TIMEOUT`].
     #[serde(default = "default_timeout")]
     pub timeout: u64,
+    /// Sandbar extension: what each process of it may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 impl ExecRequest {
     /// A command in `/workspace` with the default time-out and no additional environment.
     pub fn new(command: impl Into<String>) -> Self {
-        Self { command: command.into(), env: None, cwd: workspace(), timeout: DEFAULT_TIMEOUT }
+        Self { command: command.into(), env: None, cwd: workspace(), timeout: DEFAULT_TIMEOUT, limits: None }
     }
 
     /// Sets the time-out in seconds, 1 to [`MAX_TIMEOUT`].
@@ -109,12 +114,15 @@ pub struct BackgroundRequest {
     /// Added to the agent's own environment.
     #[serde(default)]
     pub env: Option<BTreeMap<String, String>>,
+    /// Sandbar extension: what each process of it may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 impl BackgroundRequest {
     /// A command in `/workspace` with no additional environment.
     pub fn new(command: impl Into<String>) -> Self {
-        Self { command: command.into(), cwd: workspace(), env: None }
+        Self { command: command.into(), cwd: workspace(), env: None, limits: None }
     }
 }
 

@@ -22,7 +22,7 @@ pub async fn start(
         .create_new(true)
         .open(&host)
         .map_err(|source| Problem::Io { what: "cannot make the log file", source })?;
-    let started = agent.launcher().logged(&request.command, &request.cwd, request.env.as_ref(), log);
+    let started = agent.launcher().logged(&request, log);
     let group = started.inspect_err(|_| _ = std::fs::remove_file(&host))?;
     let pid = agent.processes.track(group, request.command, log_file.clone(), host);
     let pid = pid

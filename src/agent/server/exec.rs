@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 /// When the client goes away, this future is dropped and the group with it.
 pub async fn exec(State(agent): State<Shared>, Body(request): Body<ExecRequest>) -> Result<Json<ExecOutput>, Problem> {
     let limit = time_limit(request.timeout)?;
-    let mut group = agent.launcher().piped(&request.command, &request.cwd, request.env.as_ref())?;
+    let mut group =
+        agent.launcher().piped(&request.command, &request.cwd, request.env.as_ref(), request.limits.as_ref())?;
     let exited = CancellationToken::new();
     let output = collect_both(&mut group, &exited);
     let finished = async {

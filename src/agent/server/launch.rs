@@ -1,8 +1,9 @@
 //! How a command of a request becomes a process: shell, folder, environment.
 
-use super::Agent;
 use super::children::Group;
 use super::problem::Problem;
+use super::{Agent, limits};
+use crate::agent::wire::{BackgroundRequest, Limits, SessionRequest};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -27,16 +28,24 @@ pub struct Launcher<'a>(pub &'a Agent);
 
 impl Launcher<'_> {
     /// A command under `sh` whose output comes through pipes.
-    pub fn piped(&self, command: &str, cwd: &str, env: Option<&Env>) -> Result<Group, Problem> {
+    pub fn piped(
+        &self,
+        command: &str,
+        cwd: &str,
+        env: Option<&Env>,
+        limits: Option<&Limits>,
+    ) -> Result<Group, Problem> {
         let mut process = self.shell(SH, command, cwd, env)?;
+        limits::put(limits, &mut process)?;
         process.stdout(Stdio::piped()).stderr(Stdio::piped());
         self.start(&mut process)
     }
 
     /// A command under `bash` (or `sh`) that writes into a file.
-    pub fn logged(&self, command: &str, cwd: &str, env: Option<&Env>, log: File) -> Result<Group, Problem> {
+    pub fn logged(&self, request: &BackgroundRequest, log: File) -> Result<Group, Problem> {
         let shell = if Path::new(BASH).exists() { BASH } else { SH };
-        let mut process = self.shell(shell, command, cwd, env)?;
+        let mut process = self.shell(shell, &request.command, &request.cwd, request.env.as_ref())?;
+        limits::put(request.limits.as_ref(), &mut process)?;
         let again = log.try_clone().map_err(|source| Problem::Io { what: "cannot use the log file", source })?;
         process.stdout(log).stderr(again);
         self.start(&mut process)
@@ -44,14 +53,16 @@ impl Launcher<'_> {
 
     /// A `bash` (or `sh`) that is interactive, without start-up files and history, and takes its lines from a pipe: what
     /// runs in it has the terminal, and cannot take what is meant for the shell.
-    pub fn session(&self, cwd: &str, env: Option<&Env>, terminal: File) -> Result<Group, Problem> {
+    pub fn session(&self, request: &SessionRequest, terminal: File) -> Result<Group, Problem> {
+        let cwd = &request.cwd;
         let bash = ["--noprofile", "--norc", "--noediting", "+H", "+o", "history", "-i"];
         let mut process = match Path::new(BASH).exists() {
             true => self.process(BASH, &bash, cwd)?,
             false => self.process(SH, &["-i"], cwd)?,
         };
         process.env("TERM", TERM);
-        add(&mut process, env)?;
+        add(&mut process, request.env.as_ref())?;
+        limits::put(request.limits.as_ref(), &mut process)?;
         let again = terminal.try_clone().map_err(|source| Problem::Io { what: "cannot use the terminal", source })?;
         process.stdin(Stdio::piped()).stdout(terminal).stderr(again);
         self.start_with(&mut process, |process| self.0.children.spawn_in_terminal(process))

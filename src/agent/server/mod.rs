@@ -14,6 +14,7 @@
 //! | a command's time-out | 1 s to 1 day, 120 s when not said |
 //! | after a time-out, or when the client goes away | SIGTERM to the process group, SIGKILL 0.7 s later |
 //! | a stream's silence | 15 s, then a comment `: ping` |
+//! | `limits` of a command or session | those of setrlimit(2): address space, CPU time, processes, size of files |
 //! | sessions | 100; stopped ones give way. Each runs one command at a time, of 128 KiB at most; 409 for another one |
 //! | a session's time-out | Ctrl-C, SIGKILL to the foreground 0.7 s later; the shell too if it has not come back after 2 s more |
 //! | terminals | 100; their programs end with the connection, which counts as gone after 60 s of silence |
@@ -29,6 +30,7 @@ mod files;
 mod health;
 mod input;
 mod launch;
+mod limits;
 pub(crate) mod lines;
 mod logs;
 mod pipe;

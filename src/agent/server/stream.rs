@@ -23,7 +23,8 @@ pub async fn exec_stream(State(agent): State<Shared>, Body(request): Body<ExecRe
     let limit = exec::time_limit(request.timeout)?;
     // Before it starts: it may run for a while before we do.
     let began = Instant::now();
-    let group = agent.launcher().piped(&request.command, &request.cwd, request.env.as_ref())?;
+    let group =
+        agent.launcher().piped(&request.command, &request.cwd, request.env.as_ref(), request.limits.as_ref())?;
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(run(group, began, limit, sender));
     let events = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));

@@ -1,6 +1,6 @@
 //! Sessions: shells that keep their state between commands.
 
-use super::{DEFAULT_TIMEOUT, ProcessStatus, WORKSPACE};
+use super::{DEFAULT_TIMEOUT, Limits, ProcessStatus, WORKSPACE};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,12 +15,15 @@ pub struct SessionRequest {
     /// Where the shell begins; relative ones begin at `/workspace`.
     #[serde(default = "super::workspace")]
     pub cwd: String,
+    /// Sandbar extension: what the shell and each process it starts may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 impl SessionRequest {
     /// A session in `/workspace` with no additional environment.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { session_id: id.into(), env: None, cwd: WORKSPACE.to_owned() }
+        Self { session_id: id.into(), env: None, cwd: WORKSPACE.to_owned(), limits: None }
     }
 }
 

@@ -21,6 +21,11 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 fn sound(body: Result<Json<ExecRequest>, JsonRejection>) -> Result<ExecRequest, Refused> {
     let Json(request) = body.map_err(|rejection| Refused::Bad(rejection.body_text()))?;
+    if request.limits.is_some() {
+        return Err(Refused::Bad(
+            "limits: a console keeps none; leave it out, or use a sandbox in mode Service".to_owned(),
+        ));
+    }
     match request.timeout {
         1..=MAX_TIMEOUT => Ok(request),
         other => Err(Refused::Bad(format!("timeout: {other} is not between 1 and {MAX_TIMEOUT} seconds"))),

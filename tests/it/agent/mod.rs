@@ -7,6 +7,7 @@ mod exec;
 mod files;
 mod foreign;
 mod life;
+mod limits;
 mod open;
 mod ports;
 mod proxy;

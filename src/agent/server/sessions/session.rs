@@ -77,7 +77,7 @@ impl Session {
         let (terminal, programs) = Master::open().map_err(no_terminal)?;
         terminal.make_plain().map_err(no_terminal)?;
         terminal.resize(SIZE.0, SIZE.1);
-        let mut group = agent.launcher().session(&request.cwd, request.env.as_ref(), programs)?;
+        let mut group = agent.launcher().session(&request, programs)?;
         let (Some(shell), Some(lines)) = (group.id(), group.stdin.take()) else {
             return Err(Problem::Io { what: "cannot start the shell", source: io::ErrorKind::NotFound.into() });
         };
