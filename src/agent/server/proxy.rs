@@ -7,7 +7,8 @@
 //! * The app sees the rest of the path as it was written, dots and encoded slashes included: the port is fixed before
 //!   anybody interprets it.
 //! * Headers of one connection, `authorization` and `host` do not pass (the app sees `localhost:PORT`); what the client
-//!   called is in `x-forwarded-host`, `-proto` and `-prefix`.
+//!   called is in `x-forwarded-host`, `-proto` and `-prefix`. Where a proxy in front has said these, its word is taken:
+//!   without one a client may write what it likes there, so an app must not grant anything for them.
 //! * `location` and links in pages are the app's own: **apps use relative addresses**, or heed `x-forwarded-prefix`.
 //! * Cookies are kept to the app: `Path=/x` becomes `Path=PREFIX/x`, and `Domain` goes. So a cookie set through a signed
 //!   link ends with the link, and `__Host-` cookies, which insist on `Path=/`, are refused by browsers.
