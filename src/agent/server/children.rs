@@ -1,5 +1,5 @@
-//! The processes below the agent: started as groups, ended as groups, and never left as zombies. What runs in a terminal
-//! makes many groups; it is ended as one session.
+//! The processes below the agent: started as groups, ended as groups, and never left as zombies. What runs in a
+//! terminal makes many groups; it is ended as one session.
 //!
 //! The agent is a child subreaper, so whatever a command leaves behind becomes the agent's own child. That keeps the
 //! promise of a clean end (everything below it is killed) and makes it the one who must wait for orphans.

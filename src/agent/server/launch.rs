@@ -51,8 +51,8 @@ impl Launcher<'_> {
         self.start(&mut process)
     }
 
-    /// A `bash` (or `sh`) that is interactive, without start-up files and history, and takes its lines from a pipe: what
-    /// runs in it has the terminal, and cannot take what is meant for the shell.
+    /// A `bash` (or `sh`) that is interactive, without start-up files and history, and takes its lines from a pipe:
+    /// what runs in it has the terminal, and cannot take what is meant for the shell.
     pub fn session(&self, request: &SessionRequest, terminal: File) -> Result<Group, Problem> {
         let cwd = &request.cwd;
         let bash = ["--noprofile", "--norc", "--noediting", "+H", "+o", "history", "-i"];

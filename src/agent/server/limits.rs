@@ -57,8 +57,8 @@ fn bounds(limits: &Limits, root: bool) -> Result<Vec<Bound>, Problem> {
     bound("file_mib", limits.file_mib, 1..=MOST, Resource::RLIMIT_FSIZE, MIB, 0)?;
     bound("processes", limits.processes, 1..=MOST, Resource::RLIMIT_NPROC, 1, 0)?;
     if root && limits.processes.is_some() {
-        let message = "the agent runs as root, whom the system does not bound; leave it out, or use an image whose agent \
-                       runs as another user";
+        let message = "the agent runs as root, whom the system does not bound; leave it out, or use an image whose \
+                       agent runs as another user";
         return Err(Problem::field("body", "limits.processes", message));
     }
     Ok(bounds)

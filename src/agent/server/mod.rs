@@ -16,7 +16,7 @@
 //! | a stream's silence | 15 s, then a comment `: ping` |
 //! | `limits` of a command or session | those of setrlimit(2): address space, CPU time, processes, size of files |
 //! | sessions | 100; stopped ones give way. Each runs one command at a time, of 128 KiB at most; 409 for another one |
-//! | a session's time-out | Ctrl-C, SIGKILL to the foreground 0.7 s later; the shell too if it has not come back after 2 s more |
+//! | a session's time-out | Ctrl-C, SIGKILL to the foreground 0.7 s later; the shell too if it is not back 2 s later |
 //! | terminals | 100; their programs end with the connection, which counts as gone after 60 s of silence |
 //! | an app's silence before the head of its answer through the proxy | 60 s, then 504; bodies have no limit |
 //! | background processes remembered | 1000; the oldest stopped ones are forgotten |

@@ -69,6 +69,8 @@ async fn whoever_may_enters_a_claimed_worker_with_the_usual_commands() {
     let output = inside.cli(&["exec", &run, "--", "echo out; echo err >&2; exit 3"]).await;
     assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"out\n"[..], Some(3)));
     assert!(output.stderr.ends_with(b"err\n"));
+    let told = failed(&inside.cli(&["shell", &run]).await, 125);
+    assert!(told.contains("offers no terminal") && told.contains("mode Worker"), "{told}");
     let told = failed(&inside.cli(&["exec", &run, "--timeout", "1s", "--", "sleep 100"]).await, 124);
     assert!(told.contains("ended after 1s"), "{told}");
 

@@ -1,8 +1,8 @@
 //! Sessions: shells on real terminals that keep folder, environment and functions between commands.
 //!
-//! The shell is an interactive one, so a command is interrupted as a person would do it, and the shell goes on. It takes
-//! its lines from a pipe and not from the terminal: a command that reads its terminal cannot take the next line, lines
-//! have no longest length, and nothing is echoed. The commands and everything else the shell starts belong to the
+//! The shell is an interactive one, so a command is interrupted as a person would do it, and the shell goes on. It
+//! takes its lines from a pipe and not from the terminal: a command that reads its terminal cannot take the next line,
+//! lines have no longest length, and nothing is echoed. The commands and everything else the shell starts belong to the
 //! terminal's session and end with it, in whatever process group they are.
 
 mod screen;

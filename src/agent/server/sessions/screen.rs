@@ -139,7 +139,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_output_is_the_same_however_the_bytes_arrive(noise in "[a-c\x1e0]{0,60}", output in "[a-cä\x1e\n0 ]{0,90}", code in 0..256, cut in 1usize..50) {
+        fn the_output_is_the_same_however_the_bytes_arrive(
+            noise in "[a-c\x1e0]{0,60}",
+            output in "[a-cä\x1e\n0 ]{0,90}",
+            code in 0..256,
+            cut in 1usize..50,
+        ) {
             let words = Words::new();
             let all = format!("{noise}{}{output}{}{code}\x1eprompt{}7\x1e", words.begin(), words.end(), words.end());
             let screen = Screen::default();

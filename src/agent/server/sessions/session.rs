@@ -115,8 +115,8 @@ impl Session {
         }
     }
 
-    /// The right to the next command. One at a time: a command in a queue would wait unseen behind a stranger's time-out,
-    /// and who has sent it may be gone by then.
+    /// The right to the next command. One at a time: a command in a queue would wait unseen behind a stranger's
+    /// time-out, and who has sent it may be gone by then.
     pub fn turn(self: Arc<Self>) -> Result<Turn, Problem> {
         let id = &self.request.session_id;
         if self.status() == ProcessStatus::Stopped {

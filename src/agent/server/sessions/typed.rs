@@ -1,10 +1,10 @@
 //! What is typed to a session's shell, so that the terminal tells where a command's output begins and ends, and with
 //! which code.
 //!
-//! Around the output two words are printed that are made for this one command. What is typed holds them only in halves:
-//! neither a shell that repeats its input nor a command that reads it shows them whole. A command that throws the shell
-//! back to its prompt (Ctrl-C, `${unset?}`) takes the rest of its line with it, so the end is said once more on a line of
-//! its own. That one is typed when the first one certainly runs: some shells forget all that they have read.
+//! Around the output two words are printed that are made for this one command. What is typed holds them only in
+//! halves: neither a shell that repeats its input nor a command that reads it shows them whole. A command that throws
+//! the shell back to its prompt (Ctrl-C, `${unset?}`) takes the rest of its line with it, so the end is said once more
+//! on a line of its own. That one is typed when the first one certainly runs: some shells forget all that they have read.
 
 use rand::RngExt;
 

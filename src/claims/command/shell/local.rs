@@ -103,3 +103,33 @@ impl Ending {
         number as i32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pty::Master;
+    use nix::sys::termios::LocalFlags;
+    use std::process::Command;
+
+    #[test]
+    #[ignore = "panics: a_panic_gives_the_terminal_back runs it in a terminal of its own"]
+    fn panics_while_raw() {
+        // Nothing is dropped, as in a build where a panic aborts.
+        std::mem::forget(Raw::enter().expect("a terminal"));
+        let raw = !tcgetattr(io::stdin()).expect("settings").local_flags.contains(LocalFlags::ICANON);
+        panic!("while raw: {raw}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_gives_the_terminal_back() {
+        let (_master, terminal) = Master::open().expect("a terminal");
+        let name = format!("{}::panics_while_raw", module_path!().split_once("::").expect("a crate").1);
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.args(["--ignored", "--exact", &name]).stdin(terminal.try_clone().expect("its other end"));
+        let output = command.output().expect("it runs");
+        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("while raw: true"), "{told}");
+        let flags = tcgetattr(&terminal).expect("settings").local_flags;
+        assert!(flags.contains(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG), "{flags:?}");
+    }
+}
