@@ -167,7 +167,7 @@ pub async fn requests(bench: &Bench, table: &mut Table) -> Result<()> {
     for _ in 0..REQUESTS {
         let before = bench.quiet().await?;
         let (pool, holder) = (pool.clone(), "bench".to_owned());
-        let wish = RequestWish { id: fresh_id(), pool, holder, ttl: None, snapshot: None, keep_ended: None };
+        let wish = RequestWish { id: fresh_id(), pool, holder, ttl: None, snapshot: None, app: None, keep_ended: None };
         let request = claims.request(&wish).await?;
         claims.wait_ready(&request, Duration::from_secs(60), |_| {}).await?;
         writes += Writes::read(&bench.client).await?.since(&before, &OBJECTS);

@@ -112,6 +112,7 @@ impl<'a> Sandbar<'a> {
             holder: HOLDER.to_owned(),
             ttl: None,
             snapshot: None,
+            app: None,
             keep_ended: None,
         };
         let request = self.claims.request(&wish).await?;

@@ -44,6 +44,11 @@ pub struct Args {
     #[arg(long)]
     token_stdin: bool,
 
+    /// Other sandboxes use the same ports: PORT of a program that is started with one is replaced by a free one, which
+    /// stands for it
+    #[arg(long, hide = true)]
+    shared_ports: bool,
+
     /// Milliseconds of silence before a heartbeat on streams
     #[arg(long, hide = true, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..))]
     heartbeat_ms: u64,
@@ -78,6 +83,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         heartbeat: Duration::from_millis(args.heartbeat_ms),
         answer_limit: Duration::from_millis(args.answer_limit_ms),
         die_with_agent: args.exit_with_parent,
+        shared_ports: args.shared_ports,
     };
     let server = Server::new(config).map_err(|error| {
         let place = args.root.as_deref().unwrap_or("/".as_ref()).display().to_string();

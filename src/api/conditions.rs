@@ -61,6 +61,8 @@ words! {
         FilesRestored,
         /// Member: its files are in the snapshot store and no instance runs.
         Hibernated,
+        /// Member, request: the app that the claim launches answers.
+        AppReady,
     }
 }
 
@@ -187,6 +189,18 @@ words! {
         Restoring,
         /// The files of a snapshot are there.
         Restored,
+        /// An app is on its way.
+        Launching,
+        /// The pool has no app of this name, or it has no such source.
+        UnknownApp,
+        /// The files of an app cannot be had.
+        SourceFailed,
+        /// An app could not be installed.
+        InstallFailed,
+        /// The process of an app has ended.
+        AppExited,
+        /// An app runs, and does not answer.
+        AppSilent,
         /// The instance is being removed.
         Deleting,
         /// An object does not fit its schema.

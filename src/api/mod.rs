@@ -1,5 +1,6 @@
 //! The kinds of `sandbar.dev/v1alpha1`: types, defaults, rules, conditions. No I/O.
 
+mod app;
 mod claim_files;
 pub mod command;
 pub mod conditions;
@@ -22,7 +23,9 @@ mod schema;
 mod sizing;
 mod span;
 mod template;
+mod timeline;
 
+pub use app::{App, AppRef, AppSource, AppStatus, GitSource, LaunchStep, TimelineEntry, Timings};
 pub use claim_files::ClaimFiles;
 pub use cost::{Budget, PoolCost, SandboxCost};
 pub use crds::{crds, manifest};
@@ -44,6 +47,7 @@ pub use sandbox::{
 pub use sizing::{Counts, Demand, Sizing, SizingPolicy, SizingStatus};
 pub use span::{Span, SpanError};
 pub use template::{CredentialsRef, DigitalOceanProvider, Image, ProviderSpec, RegistryType, Template};
+pub use timeline::{TIMELINE, note};
 
 /// API group of every kind.
 pub const GROUP: &str = "sandbar.dev";

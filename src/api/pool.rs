@@ -1,7 +1,8 @@
 //! SandboxPool: a template, a warm level to hold, and limits.
 
 use super::{
-    Budget, Demand, EnvVar, Image, PoolCost, ProviderSpec, Rollout, Sizing, SizingStatus, SnapshotRef, Span, Template,
+    App, Budget, Demand, EnvVar, Image, PoolCost, ProviderSpec, Rollout, Sizing, SizingStatus, SnapshotRef, Span,
+    Template,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
@@ -72,6 +73,10 @@ pub struct SandboxPoolSpec {
     /// How a changed template reaches the warm sandboxes.
     #[serde(default)]
     pub rollout: Rollout,
+    /// What can be launched in its sandboxes. Changes concern later launches only, and no sandbox.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub apps: Vec<App>,
     /// What it may cost; absent = no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,

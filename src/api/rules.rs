@@ -252,6 +252,18 @@ pub const RULES: &[Rule] = &[
         "'P51: spec.snapshot.name: ' + self.snapshot.name + ' cannot be put into sandboxes of spec.provider.digitalOcean.mode Worker, whose console is too narrow for it; remove spec.snapshot, or use mode: Service'",
     ),
     pool(
+        "P52",
+        &["spec"],
+        "!has(self.apps) || self.apps.all(app, app.port != 8080)",
+        "'P52: spec.apps[' + self.apps.filter(app, app.port == 8080)[0].name + '].port: 8080 is the agent\\'s; let the app listen on another port, such as 5000'",
+    ),
+    pool(
+        "P53",
+        &["spec"],
+        "!has(self.provider.digitalOcean) || !has(self.provider.digitalOcean.mode) || self.provider.digitalOcean.mode != 'Worker' || !has(self.apps) || self.apps.size() == 0",
+        "'P53: spec.apps[' + self.apps[0].name + '] cannot be reached in spec.provider.digitalOcean.mode Worker, which has no address; remove spec.apps, or use mode: Service'",
+    ),
+    pool(
         "P40",
         &["spec", "budget"],
         "has(self.hourlyUsd) || has(self.monthlyUsd)",
@@ -315,8 +327,8 @@ pub const RULES: &[Rule] = &[
     sandbox(
         "B7",
         &["spec"],
-        "!has(oldSelf.claim) || (has(self.claim) && self.claim.id == oldSelf.claim.id && self.claim.holder == oldSelf.claim.holder && has(self.claim.__for__) == has(oldSelf.claim.__for__) && (!has(self.claim.__for__) || self.claim.__for__ == oldSelf.claim.__for__) && has(self.claim.snapshot) == has(oldSelf.claim.snapshot) && (!has(self.claim.snapshot) || self.claim.snapshot == oldSelf.claim.snapshot))",
-        "'B7: spec.claim: held by claim ' + oldSelf.claim.id + ' and never moved or taken away (id, holder, for and snapshot stay); end it by deleting the Sandbox, or claim another one'",
+        "!has(oldSelf.claim) || (has(self.claim) && self.claim.id == oldSelf.claim.id && self.claim.holder == oldSelf.claim.holder && has(self.claim.__for__) == has(oldSelf.claim.__for__) && (!has(self.claim.__for__) || self.claim.__for__ == oldSelf.claim.__for__) && has(self.claim.snapshot) == has(oldSelf.claim.snapshot) && (!has(self.claim.snapshot) || self.claim.snapshot == oldSelf.claim.snapshot) && has(self.claim.app) == has(oldSelf.claim.app) && (!has(self.claim.app) || self.claim.app == oldSelf.claim.app))",
+        "'B7: spec.claim: held by claim ' + oldSelf.claim.id + ' and never moved or taken away (id, holder, for, snapshot and app stay); end it by deleting the Sandbox, or claim another one'",
     ),
     sandbox(
         "B8",
@@ -377,5 +389,11 @@ pub const RULES: &[Rule] = &[
         &["spec"],
         "!has(self.slot) || !has(self.claim) || !has(self.claim.snapshot) || has(self.claim.__for__)",
         "'B52: spec.claim.snapshot.name: ' + self.claim.snapshot.name + ' cannot be asked for by a claim on a warm sandbox, which is Ready before its files would be there; ask with a request: a Sandbox with poolRef ' + self.poolRef.name + ' and this claim'",
+    ),
+    sandbox(
+        "B53",
+        &["spec"],
+        "!has(self.claim) || !has(self.claim.app) || !has(self.template) || !has(self.template.provider.digitalOcean) || !has(self.template.provider.digitalOcean.mode) || self.template.provider.digitalOcean.mode != 'Worker'",
+        "'B53: spec.claim.app.name: ' + self.claim.app.name + ' cannot be launched in sandboxes of pool ' + self.poolRef.name + ', which are in mode Worker and have no address; leave app out, or use a pool in mode Service'",
     ),
 ];

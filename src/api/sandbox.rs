@@ -1,6 +1,9 @@
 //! Sandbox: a member of a pool, or a request for one.
 
-use super::{ClaimFiles, HibernationStatus, OperatingMode, SandboxCost, SnapshotRef, Span, Template, Usd};
+use super::{
+    AppRef, AppStatus, ClaimFiles, HibernationStatus, OperatingMode, SandboxCost, SnapshotRef, Span, Template,
+    TimelineEntry, Timings, Usd,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -75,6 +78,9 @@ pub struct Claim {
     /// snapshot of the namespace in the operator's store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotRef>,
+    /// The app that is launched in the sandbox, one of the pool's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppRef>,
     /// Members: the request that this claim was made for.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub for_: Option<ClaimFor>,
@@ -112,6 +118,10 @@ pub enum Phase {
     Hibernating,
     /// Held by a claim, without an instance; its files are in the snapshot store.
     Hibernated,
+    /// Held by a claim; its app is on its way.
+    Launching,
+    /// Held by a claim; its app answers.
+    Running,
     /// On its way out.
     Terminating,
     /// No instance, and none will come.
@@ -153,6 +163,19 @@ pub struct SandboxStatus {
     /// Members: what became of the snapshot that the claim begins with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim_files: Option<ClaimFiles>,
+    /// Members: the app that the claim launches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppStatus>,
+    /// How long the steps to a running app took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+    /// What happened on the way to a running app; the newest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub timeline: Vec<TimelineEntry>,
+    /// Requests: so many entries of the member's timeline are in this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeline_of_member: Option<i32>,
     /// Members: the newest hibernation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hibernation: Option<HibernationStatus>,
@@ -182,7 +205,7 @@ pub struct SandboxStatus {
     /// Whether the claimer got one that was warm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_kind: Option<StartKind>,
-    /// InstanceReady, AgentReady, Claimed, Ready, ProviderReachable, ResolvedRefs, FilesRestored, FilesLost, Hibernated.
+    /// InstanceReady, AgentReady, Claimed, Ready, ProviderReachable, ResolvedRefs, FilesRestored, FilesLost, Hibernated, AppReady.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

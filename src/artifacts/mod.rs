@@ -7,12 +7,14 @@
 //!
 //! * [`address`]: which store, from an address and the usual `AWS_*` variables.
 //! * [`snapshots`]: the snapshots of one namespace in it.
+//! * [`publish`]: a folder of this machine as a snapshot.
 //! * [`transfer`]: out of a sandbox into the store and back, through the agent.
 
 pub mod address;
 mod manifest;
 mod name;
 mod pack;
+mod publish;
 pub mod snapshots;
 mod stream;
 pub mod transfer;
@@ -20,6 +22,8 @@ pub mod transfer;
 pub use address::{AddressError, Store};
 pub use manifest::Manifest;
 pub use name::{BadName, HIBERNATED, check_name, hibernated_by, hibernated_name, hibernated_prefix};
+pub(crate) use pack::FROM_THE_ROOT;
 pub use pack::PackError;
+pub use publish::{PublishError, publish};
 pub use snapshots::{SnapshotError, Snapshots};
 pub use transfer::{SaveOptions, TransferError, Unpack, restore, save};

@@ -5,9 +5,8 @@
 
 use super::manifest::Manifest;
 use super::transfer::Unpack;
-use crate::agent::client::{AgentClient, AgentError, ExecEvent};
+use crate::agent::client::{AgentClient, AgentError, Ended};
 use crate::agent::wire::{ExecRequest, WORKSPACE};
-use futures::StreamExt;
 
 /// Folders that a snapshot may hold.
 pub(super) const FOLDERS: [&str; 2] = [WORKSPACE, "/home/sandbox"];
@@ -15,8 +14,6 @@ pub(super) const FOLDERS: [&str; 2] = [WORKSPACE, "/home/sandbox"];
 const LIMIT: u64 = 3600;
 /// Exit codes of the scripts for what has words of its own.
 const TOO_LARGE: i32 = 77;
-/// The end of what the script said that is kept.
-const KEPT: usize = 2048;
 
 /// Why the sandbox's side was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +48,7 @@ pub enum PackError {
 }
 
 /// Begins every script; `cd` to the parent of `/workspace` wherever that is.
-const BEGIN: &str = r#"set -eu
+pub(crate) const FROM_THE_ROOT: &str = r#"set -eu
 umask 077
 case "$PWD" in
 */workspace) cd "${PWD%workspace}" ;;
@@ -126,17 +123,17 @@ pub(super) async fn pack(
         true => "set --\n".to_owned(),
         false => format!("set -- {}\n", shlex::try_join(patterns.iter().map(String::as_str)).map_err(zero)?),
     };
-    let request = ExecRequest::new(format!("{BEGIN}{set}{PACK}"))
+    let request = ExecRequest::new(format!("{FROM_THE_ROOT}{set}{PACK}"))
         .timeout(LIMIT)
         .env("ARCHIVE", archive)
         .env("FOLDERS", relative(folders)?.join(" "))
         .env("LIMIT_KIB", (limit / 1024).to_string());
-    let ended = run(agent, &request).await?;
-    let number = ended.out.trim().rsplit('\n').next().and_then(|line| line.trim().parse::<u64>().ok());
+    let ended = agent.exec_whole(&request).await?;
+    let number = ended.stdout.trim().rsplit('\n').next().and_then(|line| line.trim().parse::<u64>().ok());
     match (ended.code, number) {
         (0, Some(bytes)) => Ok(bytes),
         (TOO_LARGE, Some(kib)) => Err(PackError::TooLarge { kib, limit }),
-        (code, _) => Err(PackError::Failed { what: "packing the files", code, said: ended.said }),
+        (code, _) => Err(PackError::Failed { what: "packing the files", code, said: ended.stderr }),
     }
 }
 
@@ -152,58 +149,26 @@ pub(super) async fn unpack(
         Unpack::Once { purpose } => format!(".sandbar_has-{purpose}-{}", manifest.snapshot_id),
         Unpack::Over | Unpack::Instead => String::new(),
     };
-    let request = ExecRequest::new(format!("{BEGIN}{UNPACK}"))
+    let request = ExecRequest::new(format!("{FROM_THE_ROOT}{UNPACK}"))
         .timeout(LIMIT)
         .env("ARCHIVE", archive)
         .env("BYTES", manifest.size_bytes.to_string())
         .env("FOLDERS", relative(&manifest.paths)?.join(" "))
         .env("REPLACE", if how == Unpack::Over { "" } else { "yes" })
         .env("ONCE", once);
-    match run(agent, &request).await? {
+    match agent.exec_whole(&request).await? {
         Ended { code: 0, .. } => Ok(()),
-        Ended { code, said, .. } => Err(PackError::Failed { what: "unpacking the files", code, said }),
+        Ended { code, stderr: said, .. } => Err(PackError::Failed { what: "unpacking the files", code, said }),
     }
 }
 
 /// Removes what a transfer has left in the sandbox's `/tmp`; a sandbox that cannot be asked keeps it.
 pub(super) async fn discard(agent: &AgentClient, archive: &str) {
-    let request =
-        ExecRequest::new(format!("{BEGIN}rm -f \"./tmp/$ARCHIVE\" \"./tmp/$ARCHIVE\".*")).env("ARCHIVE", archive);
+    let request = ExecRequest::new(format!("{FROM_THE_ROOT}rm -f \"./tmp/$ARCHIVE\" \"./tmp/$ARCHIVE\".*"))
+        .env("ARCHIVE", archive);
     if let Err(error) = agent.exec(&request).await {
         tracing::debug!(%error, archive, "an archive stays in the sandbox");
     }
-}
-
-struct Ended {
-    code: i32,
-    out: String,
-    said: String,
-}
-
-/// With its output as it comes: what says nothing for long would be cut off by the platform's edge, and the stream has
-/// heartbeats.
-async fn run(agent: &AgentClient, request: &ExecRequest) -> Result<Ended, PackError> {
-    let mut events = agent.exec_stream(request).await?;
-    let (mut out, mut said) = (String::new(), String::new());
-    while let Some(event) = events.next().await {
-        match event? {
-            ExecEvent::Stdout(line) => keep(&mut out, &line),
-            ExecEvent::Stderr(line) => keep(&mut said, &line),
-            ExecEvent::Exit { code, .. } => return Ok(Ended { code, out, said: said.trim().to_owned() }),
-            ExecEvent::Error { message, .. } => return Err(AgentError::Timeout { detail: message }.into()),
-        }
-    }
-    Err(AgentError::Unreachable { detail: "the agent did not say how the command ended".to_owned() }.into())
-}
-
-fn keep(text: &mut String, line: &str) {
-    text.push_str(line);
-    text.push('\n');
-    let mut cut = text.len().saturating_sub(KEPT);
-    while !text.is_char_boundary(cut) {
-        cut += 1;
-    }
-    text.drain(..cut);
 }
 
 #[cfg(test)]
@@ -219,14 +184,5 @@ mod tests {
         {
             assert!(named(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn the_end_of_what_was_said_is_kept() {
-        let mut text = String::new();
-        for number in 0..1000 {
-            keep(&mut text, &format!("äline {number}"));
-        }
-        assert!(text.len() <= KEPT && text.ends_with("line 999\n"));
     }
 }

@@ -4,6 +4,7 @@
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
 mod advice;
+mod app;
 mod claim;
 mod cluster;
 mod completions;
@@ -57,6 +58,8 @@ pub enum Command {
     Wake(hibernate::Args),
     /// Keep the files of a run in a store, and put them back
     Snapshot(snapshot::Args),
+    /// Make what pools launch
+    App(app::Args),
     /// Show, and approve the deletion of, instances whose Sandbox is gone
     Orphans(orphans::Args),
     /// Print a completion script for a shell
@@ -82,6 +85,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Hibernate(args) => hibernate::hibernate(args).await,
         Command::Wake(args) => hibernate::wake(args).await,
         Command::Snapshot(args) => snapshot::run(args).await,
+        Command::App(args) => app::run(args).await,
         Command::Orphans(args) => orphans::run(args).await,
         Command::Completions(args) => completions::run(&args),
     }

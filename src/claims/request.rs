@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, once, patiently, pause};
 use super::{BadId, Claims, check_id};
-use crate::api::{Claim, PoolRef, Sandbox, SandboxSpec, SnapshotRef, Span};
+use crate::api::{AppRef, Claim, PoolRef, Sandbox, SandboxSpec, SnapshotRef, Span};
 use kube::api::PostParams;
 
 /// Creates that are sent before an unclear answer is reported. Each carries the same name, so one object results.
@@ -21,6 +21,8 @@ pub struct RequestWish {
     pub ttl: Option<Span>,
     /// Files that the run begins with.
     pub snapshot: Option<SnapshotRef>,
+    /// The app that is launched in the sandbox, one of the pool's.
+    pub app: Option<AppRef>,
     /// How long the object stays after its end; absent = until somebody deletes it.
     pub keep_ended: Option<Span>,
 }
@@ -59,7 +61,7 @@ impl Claims {
     ///
     /// A pool that does not exist yet is no error: the request waits for it.
     ///
-    /// It is the same if pool, id, holder and snapshot are, and if it does not ask for more time than the first.
+    /// It is the same if pool, id, holder, snapshot and app are, and if it does not ask for more time than the first.
     ///
     /// # Errors
     /// [`RequestError`]. After an unclear answer asking again is safe.
@@ -89,6 +91,7 @@ impl RequestWish {
             holder: self.holder.clone(),
             ttl: self.ttl,
             snapshot: self.snapshot.clone(),
+            app: self.app.clone(),
             for_: None,
             keep_ended: self.keep_ended,
         };
@@ -123,6 +126,10 @@ impl RequestWish {
             let named =
                 |snapshot: &Option<SnapshotRef>| snapshot.as_ref().map_or("nothing".to_owned(), |own| own.name.clone());
             return Err(differs("spec.claim.snapshot.name", &named(&claim.snapshot), &named(&self.snapshot)));
+        }
+        if claim.app != self.app {
+            let named = |app: &Option<AppRef>| app.as_ref().map_or("nothing".to_owned(), |own| own.name.clone());
+            return Err(differs("spec.claim.app.name", &named(&claim.app), &named(&self.app)));
         }
         match (claim.ttl, self.ttl) {
             (Some(have), Some(want)) if want > have => {

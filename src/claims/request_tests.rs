@@ -5,7 +5,15 @@ use crate::claims::fake::{Trick, claims_with, warm};
 
 fn wish() -> RequestWish {
     let (pool, holder) = ("p".to_owned(), "ada".to_owned());
-    RequestWish { id: "job-1".to_owned(), pool, holder, ttl: Some(Span::minutes(10)), snapshot: None, keep_ended: None }
+    RequestWish {
+        id: "job-1".to_owned(),
+        pool,
+        holder,
+        ttl: Some(Span::minutes(10)),
+        snapshot: None,
+        app: None,
+        keep_ended: None,
+    }
 }
 
 #[tokio::test]

@@ -241,6 +241,7 @@ impl Attempt<'_> {
             holder: self.wish.holder.clone(),
             ttl: Some(ttl),
             snapshot: None,
+            app: None,
             for_: None,
             keep_ended: None,
         };

@@ -100,6 +100,7 @@ async fn nothing_warm_is_said_without_a_write() {
         holder: "y".into(),
         ttl: Some(Span::minutes(1)),
         snapshot: None,
+        app: None,
         for_: None,
         keep_ended: None,
     });

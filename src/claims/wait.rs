@@ -57,6 +57,14 @@ pub enum WaitError {
         /// Why, and the way out.
         message: String,
     },
+    /// It holds a sandbox, and its app cannot be used.
+    #[error("the app of request {name} is not up: {message}")]
+    NoApp {
+        /// The request.
+        name: String,
+        /// Why, with the last lines that it wrote.
+        message: String,
+    },
     /// Somebody deleted it.
     #[error("request {name} was deleted")]
     Deleted {
@@ -152,9 +160,26 @@ impl Claims {
             return Err(WaitError::NoFiles { name: name.to_owned(), message: lacking.message.clone() });
         }
         if is_true(&status.conditions, Type::Ready) {
+            if !Self::app_is_up(request, name)? {
+                return Ok(None);
+            }
             self.bound(request).await.map_err(WaitError::from)
         } else {
             Ok(None)
+        }
+    }
+
+    /// Whether the app that the request wants answers, where it wants one.
+    fn app_is_up(request: &Sandbox, name: &str) -> Result<bool, WaitError> {
+        let wanted = request.spec.claim.as_ref().is_some_and(|claim| claim.app.is_some());
+        let told = request.status.iter().flat_map(|status| &status.conditions);
+        match told.into_iter().find(|told| told.type_ == Type::AppReady.as_str()) {
+            _ if !wanted => Ok(true),
+            Some(told) if told.status == "True" => Ok(true),
+            Some(told) if told.reason != Reason::Launching.as_str() => {
+                Err(WaitError::NoApp { name: name.to_owned(), message: told.message.clone() })
+            }
+            _ => Ok(false),
         }
     }
 

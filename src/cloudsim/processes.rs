@@ -141,7 +141,7 @@ impl Processes {
         let mut child = Command::new(&self.program)
             .args(["agent", "--listen", place, "--root"])
             .arg(&root)
-            .arg("--exit-with-parent")
+            .args(["--exit-with-parent", "--shared-ports"])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &root)

@@ -3,6 +3,7 @@
 use super::filled::Filled;
 use super::index::PoolIndex;
 use super::lanes::Lanes;
+use super::launches::Launches;
 use super::memory::Memory;
 use super::orphans::facts::OrphanMode;
 use super::pokes::Pokes;
@@ -53,6 +54,8 @@ pub struct Context {
     pub probes: Probes,
     /// Files on their way to and from the snapshot store.
     pub transfers: Transfers,
+    /// Apps on their way up, and those that run.
+    pub launches: Launches,
     /// Where people reach the consoles that the operator opens for them; None = nowhere.
     pub console_url: Option<String>,
     /// This process's own provider calls.

@@ -1,5 +1,6 @@
 //! The operator: controllers, each observe → plan → apply, and what they share.
 
+pub mod agents;
 pub mod apply_error;
 pub mod command;
 mod consoles;
@@ -8,6 +9,7 @@ pub mod filled;
 pub mod index;
 pub mod inputs;
 pub mod lanes;
+pub mod launches;
 pub mod leftovers;
 pub mod memory;
 pub mod orphans;

@@ -38,6 +38,8 @@ pub enum Purpose {
     Instance,
     /// The claim begins with them.
     Claim,
+    /// The claim's app is run from them.
+    App,
 }
 
 impl Purpose {
@@ -46,6 +48,7 @@ impl Purpose {
         match self {
             Self::Instance => "instance",
             Self::Claim => "claim",
+            Self::App => "app",
         }
     }
 }

@@ -98,6 +98,6 @@ async fn a_request_with_a_missing_snapshot_says_so_and_is_ready_once_somebody_ma
     let users: Api<Sandbox> = stage.scene.env.user_api();
     let other = kube::api::Patch::Merge(json!({"spec": {"claim": {"snapshot": {"name": "other"}}}}));
     let refused = users.patch(&name(&member), &Default::default(), &other).await;
-    assert!(refused.as_ref().is_err_and(|error| error.to_string().contains("snapshot stay")), "{refused:?}");
+    assert!(refused.as_ref().is_err_and(|error| error.to_string().contains("snapshot and app stay")), "{refused:?}");
     stage.scene.sound(3).await;
 }

@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that they link once.
 
 mod agent;
+mod apps;
 mod claim_files;
 mod claims;
 mod claims_flow;

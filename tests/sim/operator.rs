@@ -118,6 +118,7 @@ impl Drop for Silence {
     fn drop(&mut self) {
         self.0.probes.retain(&HashSet::new());
         self.0.transfers.retain(&HashSet::new());
+        self.0.launches.retain(&HashSet::new());
     }
 }
 

@@ -127,6 +127,7 @@ impl Users {
             holder: "somebody".to_owned(),
             ttl: Some(Span::minutes(minutes)),
             snapshot: None,
+            app: None,
             keep_ended: Some(Span::minutes(5)),
         };
         tokio::spawn(async move {

@@ -8,12 +8,14 @@ mod probe;
 mod sessions;
 mod terminal;
 mod tunnel;
+mod whole;
 
 pub use error::AgentError;
 pub use events::ExecEvent;
 pub use probe::probe;
 pub use terminal::{Shown, TerminalInput, TerminalOutput};
 pub use tunnel::{Tunnel, TunnelError};
+pub use whole::Ended;
 
 use super::wire::{
     BackgroundRequest, BackgroundStarted, Done, Encoding, ExecOutput, ExecRequest, FileEntry, FileList, Health,
@@ -168,6 +170,22 @@ impl AgentClient {
     pub async fn kill(&self, pid: i32, signal: i32) -> Result<(), AgentError> {
         let request = self.request(Method::POST, &["api", "processes", &pid.to_string(), "kill"]).timeout(ORDINARY);
         json::<Done>(request.json(&KillRequest { signal })).await.map(drop)
+    }
+
+    /// The HTTP status that something in the sandbox answers with, listening on a port there.
+    ///
+    /// # Errors
+    /// [`AgentError::Unreachable`] when nothing listens.
+    pub async fn app_status(&self, port: i32, path: &str) -> Result<u16, AgentError> {
+        let mut segments = vec!["proxy".to_owned(), port.to_string()];
+        segments.extend(path.trim_start_matches('/').split('/').map(str::to_owned));
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let response = self.request(Method::GET, &segments).timeout(HEALTH).send().await;
+        let status = response.map_err(AgentError::from_transport)?.status().as_u16();
+        match status {
+            502..=504 => Err(AgentError::Unreachable { detail: format!("port {port} of the sandbox: {status}") }),
+            status => Ok(status),
+        }
     }
 
     /// The entries of a directory.

@@ -61,7 +61,7 @@ impl Launcher<'_> {
             false => self.process(SH, &["-i"], cwd)?,
         };
         process.env("TERM", TERM);
-        add(&mut process, request.env.as_ref())?;
+        self.add(&mut process, request.env.as_ref())?;
         limits::put(request.limits.as_ref(), &mut process)?;
         let again = terminal.try_clone().map_err(|source| Problem::Io { what: "cannot use the terminal", source })?;
         process.stdin(Stdio::piped()).stdout(terminal).stderr(again);
@@ -85,8 +85,21 @@ impl Launcher<'_> {
         without_nul("body", command)?;
         let mut process = self.process(shell, &["-c", command], cwd)?;
         process.stdin(Stdio::null());
-        add(&mut process, env)?;
+        self.add(&mut process, env)?;
         Ok(process)
+    }
+
+    fn add(&self, process: &mut Command, env: Option<&Env>) -> Result<(), Problem> {
+        for (name, value) in env.into_iter().flatten() {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                let message =
+                    format!("{name:?} is not a name and value for the environment: no NUL, no `=` in the name");
+                return Err(Problem::field("body", "env", message));
+            }
+            let value = if name == "PORT" { self.0.shared_ports.told(value) } else { value.into() };
+            process.env(name, value.as_ref());
+        }
+        Ok(())
     }
 
     fn process(&self, program: &str, arguments: &[&str], cwd: &str) -> Result<Command, Problem> {
@@ -121,17 +134,6 @@ impl Launcher<'_> {
 pub fn without_nul(place: &str, command: &str) -> Result<(), Problem> {
     if command.contains('\0') {
         return Err(Problem::field(place, "command", "must not hold a NUL character"));
-    }
-    Ok(())
-}
-
-fn add(process: &mut Command, env: Option<&Env>) -> Result<(), Problem> {
-    for (name, value) in env.into_iter().flatten() {
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            let message = format!("{name:?} is not a name and value for the environment: no NUL, no `=` in the name");
-            return Err(Problem::field("body", "env", message));
-        }
-        process.env(name, value);
     }
     Ok(())
 }

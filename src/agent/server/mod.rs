@@ -42,6 +42,7 @@ mod proxy;
 mod roots;
 mod serve;
 mod sessions;
+mod shared_ports;
 pub(crate) mod sse;
 mod stream;
 mod terminal;
@@ -60,6 +61,7 @@ use problem::Problem;
 use processes::Processes;
 use roots::Roots;
 use sessions::Sessions;
+use shared_ports::SharedPorts;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -81,6 +83,7 @@ pub struct Agent {
     processes: Processes,
     sessions: Sessions,
     terminals: Arc<Semaphore>,
+    shared_ports: SharedPorts,
 }
 
 type Shared = Arc<Agent>;

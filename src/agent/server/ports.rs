@@ -23,7 +23,7 @@ pub async fn tunnel(
 ) -> Result<Response, Problem> {
     let port = proxy::number(&port, agent.port)?;
     let upgrade = upgrade.map_err(|no| Problem::Bad(format!("this route is a WebSocket: {}", no.body_text())))?;
-    let tcp = proxy::connect(port, agent.answer_limit).await?;
+    let tcp = proxy::connect(&agent, port).await?;
     let heartbeat = agent.heartbeat;
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     Ok(upgrade.on_upgrade(move |socket| serve(socket, tcp, heartbeat)))

@@ -5,6 +5,7 @@ use super::children::Children;
 use super::processes::Processes;
 use super::roots::Roots;
 use super::sessions::Sessions;
+use super::shared_ports::SharedPorts;
 use super::terminal::MAX_TERMINALS;
 use super::{Agent, router};
 use axum::serve::ListenerExt;
@@ -38,6 +39,9 @@ pub struct Config {
     pub answer_limit: Duration,
     /// Whether commands must end even when the agent is killed without a chance to clean up.
     pub die_with_agent: bool,
+    /// Whether other sandboxes use the same ports: PORT of a program is a free one then, which stands for the one asked
+    /// for.
+    pub shared_ports: bool,
 }
 
 /// An agent that is ready to serve.
@@ -65,6 +69,7 @@ impl Server {
             processes: Processes::default(),
             sessions: Sessions::default(),
             terminals: Arc::new(Semaphore::new(MAX_TERMINALS)),
+            shared_ports: SharedPorts::new(config.shared_ports),
         };
         Ok(Self { agent })
     }

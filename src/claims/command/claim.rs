@@ -4,7 +4,7 @@ use super::cluster::ClusterArgs;
 use super::output::{Format, OutputArgs, from_now, print};
 use super::waiting::Waiting;
 use crate::agent::client::{AgentError, probe};
-use crate::api::{Sandbox, SnapshotRef, Span};
+use crate::api::{AppRef, Sandbox, SnapshotRef, Span};
 use crate::claims::{ClaimError, ClaimWish, Claims, RequestWish, WaitError, fresh_id};
 use crate::failure::Failure;
 use jiff::Timestamp;
@@ -29,10 +29,13 @@ pub struct Args {
     /// Begin with the files of this snapshot: makes it a request
     #[arg(long, value_name = "NAME")]
     snapshot: Option<String>,
+    /// Launch this app of the pool, and wait until it answers: makes it a request
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
     /// How long to wait when none is warm
     #[arg(long, value_name = "SPAN", default_value = "5m")]
     wait: Span,
-    /// Do not wait: fail if none is warm; with --id or --snapshot leave the request in the queue
+    /// Do not wait: fail if none is warm; with --id, --snapshot or --app leave the request in the queue
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
     /// Do not ask the sandbox whether it answers: for machines that cannot reach it
@@ -62,8 +65,8 @@ struct Got {
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let claims = args.cluster.connect().await?.claims();
-    // Only an object can say that it is not ready before its files are there.
-    let got = match args.id.clone().or_else(|| args.snapshot.is_some().then(fresh_id)) {
+    // Only an object can say that it is not ready before its files are there, or its app.
+    let got = match args.id.clone().or_else(|| (args.snapshot.is_some() || args.app.is_some()).then(fresh_id)) {
         Some(id) => {
             claims.pool_exists(&args.pool).await?;
             by_request(&args, &claims, id, 0).await?
@@ -122,7 +125,8 @@ async fn answers(args: &Args, sandbox: &Sandbox) -> Result<(), AgentError> {
 async fn by_request(args: &Args, claims: &Claims, id: String, writes: u32) -> Result<Got, Failure> {
     let (pool, holder) = (args.pool.clone(), args.holder.clone());
     let snapshot = args.snapshot.clone().map(|name| SnapshotRef { name });
-    let wish = RequestWish { id: id.clone(), pool, holder, ttl: args.ttl, snapshot, keep_ended: None };
+    let app = args.app.clone().map(|name| AppRef { name, source: None });
+    let wish = RequestWish { id: id.clone(), pool, holder, ttl: args.ttl, snapshot, app, keep_ended: None };
     let request = claims.request(&wish).await?;
     let writes = writes + 1;
     if args.no_wait {
@@ -146,7 +150,8 @@ async fn by_request(args: &Args, claims: &Claims, id: String, writes: u32) -> Re
 /// The command that waits for the same run again.
 fn again(args: &Args, id: &str) -> String {
     let snapshot = args.snapshot.as_ref().map(|name| format!(" --snapshot {name}")).unwrap_or_default();
-    format!("sandbar claim {} --id {id}{snapshot}", args.pool)
+    let app = args.app.as_ref().map(|name| format!(" --app {name}")).unwrap_or_default();
+    format!("sandbar claim {} --id {id}{snapshot}{app}", args.pool)
 }
 
 /// A wait that failed. A request that the person did not name is taken back: nobody would look for it.
@@ -154,11 +159,7 @@ async fn given_up(args: &Args, claims: &Claims, id: &str, error: WaitError) -> F
     let timed_out = matches!(error, WaitError::TimedOut { .. });
     if args.id.is_some() {
         let waits = match &error {
-            WaitError::TimedOut { .. } => again(args, id),
-            // The same command would see what was told before the next try, and end at once.
-            WaitError::NoFiles { name, .. } => {
-                format!("kubectl wait --for=condition=Ready sandbox/{name} --timeout=15m")
-            }
+            WaitError::TimedOut { .. } | WaitError::NoFiles { .. } => again(args, id),
             _ => return error.into(),
         };
         let stays = format!("the request stays: {waits} waits on; sandbar release {id} ends it");

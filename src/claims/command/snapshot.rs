@@ -40,8 +40,9 @@ enum Command {
     Restore(Restore),
 }
 
+/// Which store, and which namespace in it.
 #[derive(Debug, clap::Args)]
-struct StoreArgs {
+pub struct StoreArgs {
     /// Address of the store
     #[arg(long, env = "SANDBAR_SNAPSHOT_URL", value_name = "URL")]
     store: Option<String>,
@@ -126,7 +127,8 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 impl StoreArgs {
-    async fn open(&self) -> Result<Snapshots, Failure> {
+    /// The namespace's snapshots; nothing is asked of the store yet.
+    pub async fn open(&self) -> Result<Snapshots, Failure> {
         let address = self.store.as_deref().ok_or_else(|| {
             Failure::new("no snapshot store is named")
                 .advice("--store s3://BUCKET/FOLDER, or set SANDBAR_SNAPSHOT_URL; file:///FOLDER keeps them here")
@@ -140,7 +142,7 @@ async fn create(args: Create) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let snapshots = args.store.open().await?;
     let name = args.name.clone().unwrap_or_else(|| format!("snap-{:012x}", rand::random::<u64>() >> 16));
-    free(&snapshots, &name, args.replace).await?;
+    free(&snapshots, &name, args.replace, "--name").await?;
     let member = args.store.cluster.connect().await?.claims().held(&args.id).await?;
     let agent = enter(&args.store.cluster, &args.id).await?;
     let image = member.spec.template.as_ref().map(|template| template.image.repository.clone());
@@ -166,13 +168,13 @@ async fn create(args: Create) -> Result<ExitCode, Failure> {
 }
 
 /// A name that a new snapshot may have.
-async fn free(snapshots: &Snapshots, name: &str, replace: bool) -> Result<(), Failure> {
+pub async fn free(snapshots: &Snapshots, name: &str, replace: bool, flag: &str) -> Result<(), Failure> {
     if name.starts_with(HIBERNATED) {
-        return Err(Failure::new(format!("--name: names that begin with {HIBERNATED} are the operator's own"))
+        return Err(Failure::new(format!("{flag}: names that begin with {HIBERNATED} are the operator's own"))
             .advice("use another name"));
     }
     match snapshots.get(name).await {
-        Ok(_) if !replace => Err(Failure::new(format!("--name: snapshot {name} exists in {}", snapshots.place()))
+        Ok(_) if !replace => Err(Failure::new(format!("{flag}: snapshot {name} exists in {}", snapshots.place()))
             .advice("use another name, or --replace")),
         Ok(_) | Err(SnapshotError::Missing { .. } | SnapshotError::Corrupt { .. }) => Ok(()),
         Err(error) => Err(error.into()),

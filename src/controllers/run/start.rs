@@ -3,10 +3,12 @@
 use super::{PoolPokes, SandboxPokes, Settings};
 use crate::api::short_hash;
 use crate::artifacts::Store;
+use crate::controllers::agents::Agents;
 use crate::controllers::context::Context;
 use crate::controllers::filled::Filled;
 use crate::controllers::index::PoolIndex;
 use crate::controllers::lanes::Lanes;
+use crate::controllers::launches::Launches;
 use crate::controllers::memory::Memory;
 use crate::controllers::probes::{Ask, Probes};
 use crate::controllers::runtime::backoff::Backoff;
@@ -101,10 +103,12 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
     };
     let follow_ups = FollowUps::standard(ticks.clone());
     let (wake_sandbox, wake_pool) = (poke_sandbox.clone(), poke_pool.clone());
+    let ways = Agents::new(client.clone());
     let depot = match depot {
         Some(depot) => Some(depot),
-        None => snapshot_store(settings, &client)?,
+        None => snapshot_store(settings, &ways)?,
     };
+    let launches = Launches::new(depot.clone(), ways, lease.clone(), poke_sandbox.clone(), timing.probe_claimed);
     let transfers = Transfers::new(depot, lease.clone(), poke_sandbox.clone());
     let context = Arc::new(Context {
         sandbox_lanes: Lanes::new(sandbox::CONCURRENCY, move |namespace, name| wake_sandbox.poke(namespace, name)),
@@ -134,6 +138,7 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         timing,
         probes,
         transfers,
+        launches,
         metrics,
         poke_sandbox,
         poke_pool,
@@ -197,10 +202,10 @@ fn fence(lease: &LeaseHandle) -> Fence {
 }
 
 /// The store of snapshots, if one is named.
-fn snapshot_store(settings: &Settings, client: &Client) -> Result<Option<Arc<dyn Depot>>, Failure> {
+fn snapshot_store(settings: &Settings, agents: &Agents) -> Result<Option<Arc<dyn Depot>>, Failure> {
     let Some(address) = &settings.snapshot_url else { return Ok(None) };
     let store = Store::open(address).map_err(|error| Failure::new(format!("--snapshot-url: {}", chain(&error))))?;
-    Ok(Some(Arc::new(StoreDepot::new(store, client.clone()))))
+    Ok(Some(Arc::new(StoreDepot::new(store, agents.clone()))))
 }
 
 fn scoped<K>(settings: &Settings, client: &Client) -> Api<K>

@@ -10,7 +10,7 @@ use crate::api::Sandbox;
 use crate::controllers::apply_error::ApplyError;
 use crate::controllers::context::Context;
 use crate::controllers::runtime::events::EventKind;
-use crate::controllers::transfers::{Order, Target};
+use crate::controllers::transfers::Target;
 use crate::providers::accounts::Connection;
 use crate::telemetry::secret::Secret;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -67,7 +67,9 @@ async fn perform(
         }
         Effect::Delete { id } => cloud::delete(context, current, connection, &id).await,
         Effect::ResetProbe => context.probes.forget(current.metadata.uid.as_deref().unwrap_or_default()),
-        Effect::Transfer { order } => transfer(context, current, order),
+        Effect::Transfer { order } => context.transfers.start(target(current), order),
+        Effect::Launch { order, pid } => context.launches.start(target(current), order, pid),
+        Effect::EndLaunch => context.launches.forget(current.metadata.uid.as_deref().unwrap_or_default()),
         Effect::EndTransfer => context.transfers.forget(current.metadata.uid.as_deref().unwrap_or_default()),
         Effect::DiscardSnapshot { snapshot } => {
             context.transfers.discard(current.metadata.namespace.as_deref().unwrap_or_default(), snapshot);
@@ -87,16 +89,15 @@ async fn perform(
     Ok(None)
 }
 
-/// Starts it; what becomes of it is looked at by later passes.
-fn transfer(context: &Context, sandbox: &Sandbox, order: Order) {
-    let target = Target {
+/// The sandbox, for those who work in it beside the passes.
+fn target(sandbox: &Sandbox) -> Target {
+    Target {
         uid: sandbox.metadata.uid.clone().unwrap_or_default(),
         namespace: sandbox.metadata.namespace.clone().unwrap_or_default(),
         name: sandbox.metadata.name.clone().unwrap_or_default(),
         url: sandbox.status.as_ref().and_then(|status| status.url.clone()).unwrap_or_default(),
         image: sandbox.spec.template.as_ref().map(|template| template.image.repository.clone()),
-    };
-    context.transfers.start(target, order);
+    }
 }
 
 fn reference(sandbox: &Sandbox) -> ObjectReference {

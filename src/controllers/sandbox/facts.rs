@@ -1,8 +1,9 @@
 //! Everything that a plan for one Sandbox may look at, as plain data.
 
 use crate::api::conditions::Reason;
-use crate::api::{OnEmpty, Phase, Sandbox, Span, Usd};
+use crate::api::{App, OnEmpty, Phase, Sandbox, Span, Usd};
 use crate::controllers::inputs::Unresolved;
+use crate::controllers::launches;
 use crate::controllers::transfers::{Order, Progress};
 use crate::providers::{Account, Inputs, Instance};
 use jiff::Timestamp;
@@ -39,6 +40,10 @@ pub struct MemberFacts {
     pub has_store: bool,
     /// The transfer of its files that this process has started, and how far it is.
     pub transfer: Option<(Order, Progress)>,
+    /// What the pool says of the app that the claim launches.
+    pub app: AppFact,
+    /// The launch that this process has started, and how far it is.
+    pub launch: Option<(launches::Order, launches::Progress)>,
     /// Members without an address of their own: where the operator opens their console for people.
     pub console: Option<String>,
     /// The request that the claim was made for.
@@ -68,6 +73,22 @@ pub enum ProviderFact {
         /// What is wrong and what would help.
         message: String,
     },
+}
+
+/// What the pool says of the app that a claim launches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppFact {
+    /// The claim launches none, or the launch has begun: nobody was asked.
+    None,
+    /// This is it.
+    Known(Box<App>),
+    /// It has none of this name.
+    Unknown {
+        /// The names of those that it has.
+        names: Vec<String>,
+    },
+    /// Nobody can tell.
+    NoPool,
 }
 
 /// What a create call would carry out of Secrets.
@@ -192,6 +213,8 @@ pub enum PoolFact {
         full: bool,
         /// Its members have no address, and no way in for a snapshot.
         worker: bool,
+        /// The names of its apps.
+        apps: Vec<String>,
     },
     /// The API server said that there is none.
     Missing,

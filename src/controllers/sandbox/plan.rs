@@ -1,6 +1,7 @@
 //! What to do about one Sandbox: pure, so that every rule can be tested
 //! without a cluster or a cloud.
 
+mod app;
 mod attempt;
 mod claim;
 mod claim_files;
@@ -10,6 +11,7 @@ mod inputs;
 mod meter;
 mod request;
 mod running;
+mod story;
 mod teardown;
 
 #[cfg(test)]
@@ -18,6 +20,7 @@ mod tests;
 use super::facts::{MemberFacts, Observed, ProviderFact};
 use crate::api::conditions::{self, Reason, Type, Wanted};
 use crate::api::{Claim, InstanceStatus, MEMBER_FINALIZER, ObjectUid, Phase, Sandbox, SandboxStatus, Span};
+use crate::controllers::launches;
 use crate::controllers::transfers::{Order, Progress};
 use crate::providers::{Inputs, Marks};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -53,6 +56,15 @@ pub enum Effect {
     },
     /// End the transfer of its files, and forget what became of it.
     EndTransfer,
+    /// Launch an app in the sandbox and look after it, beside the passes.
+    Launch {
+        /// What, and where.
+        order: launches::Order,
+        /// Its process, where one was started before.
+        pid: Option<i32>,
+    },
+    /// Look after its app no more, and forget what became of it.
+    EndLaunch,
     /// Remove a snapshot that nobody needs any more.
     DiscardSnapshot {
         /// Its name.
@@ -125,6 +137,7 @@ fn member(facts: &MemberFacts) -> Plan {
         if !claim::end(&mut draft) {
             attempt::plan(&mut draft);
             claim_files::plan(&mut draft);
+            app::plan(&mut draft);
             hibernation::plan(&mut draft);
         }
     }

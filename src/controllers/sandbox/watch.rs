@@ -25,6 +25,7 @@ pub fn note(context: &Context, event: &Event<Guarded>) {
         context.memory.forget(&uid);
         context.probes.forget(&uid);
         context.transfers.forget(&uid);
+        context.launches.forget(&uid);
         context.gate.forget(&uid);
         context.backoff.succeeded(&uid);
     }
@@ -44,6 +45,7 @@ fn filled(context: &Context) {
     let uids: HashSet<String> = all.iter().filter_map(|guarded| guarded.uid()).collect();
     context.probes.retain(&uids);
     context.transfers.retain(&uids);
+    context.launches.retain(&uids);
     context.memory.retain(&uids);
     context.index.retain(&context.sandboxes);
     context.filled.sandboxes_read();

@@ -3,39 +3,30 @@
 use super::{Depot, Kept, MoveError, Purpose, Say, Target};
 use crate::agent::client::AgentClient;
 use crate::api::conditions::Reason;
-use crate::api::{AGENT_TOKEN_KEY, agent_secret_name};
 use crate::artifacts::{SaveOptions, SnapshotError, Store, TransferError, Unpack, restore, save};
+use crate::controllers::agents::{Agents, NoAgent};
 use crate::failure::chain;
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
 
 /// Files go through the sandboxes' agents into an object store.
 pub struct StoreDepot {
     store: Store,
-    client: Client,
+    agents: Agents,
 }
 
 impl StoreDepot {
-    /// Over this store; the agents' tokens are read through the client.
-    pub fn new(store: Store, client: Client) -> Self {
-        Self { store, client }
+    /// Over this store.
+    pub fn new(store: Store, agents: Agents) -> Self {
+        Self { store, agents }
     }
 
     async fn agent(&self, target: &Target) -> Result<AgentClient, MoveError> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &target.namespace);
-        let name = agent_secret_name(&target.uid);
-        let unread = |error| format!("cannot read the agent's token: {}", chain(&error));
-        let found = secrets.get_opt(&name).await.map_err(|error| unknown(unread(error)))?;
-        let value = found.and_then(|secret| secret.data).and_then(|mut data| data.remove(AGENT_TOKEN_KEY));
-        let token = value.and_then(|value| String::from_utf8(value.0).ok());
-        let token = token.ok_or_else(|| unknown(format!("Secret {name} with the agent's token is gone")))?;
-        AgentClient::new(&target.url, Some(&token)).map_err(|error| TransferError::from(error).into())
+        let agent = self.agents.of(&target.namespace, &target.uid, &target.url).await;
+        agent.map_err(|error| match error {
+            NoAgent::Address(error) => TransferError::from(error).into(),
+            other => MoveError::passing(Reason::TransferFailed, other.to_string()),
+        })
     }
-}
-
-fn unknown(message: String) -> MoveError {
-    MoveError::passing(Reason::TransferFailed, message)
 }
 
 impl From<TransferError> for MoveError {

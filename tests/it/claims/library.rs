@@ -22,7 +22,7 @@ fn wish(holder: &str) -> ClaimWish {
 
 fn request(id: &str) -> RequestWish {
     let (pool, holder) = (POOL.to_owned(), "ada".to_owned());
-    RequestWish { id: id.to_owned(), pool, holder, ttl: None, snapshot: None, keep_ended: None }
+    RequestWish { id: id.to_owned(), pool, holder, ttl: None, snapshot: None, app: None, keep_ended: None }
 }
 
 /// The user's client, and the numbers of its reads and of its writes.

@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn request(id: &str) -> RequestWish {
     let (pool, holder) = (POOL.to_owned(), "ada".to_owned());
-    RequestWish { id: id.to_owned(), pool, holder, ttl: None, snapshot: None, keep_ended: None }
+    RequestWish { id: id.to_owned(), pool, holder, ttl: None, snapshot: None, app: None, keep_ended: None }
 }
 
 /// What the operator does for a request, in its order: bind, claim, mirror.

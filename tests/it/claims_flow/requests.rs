@@ -87,6 +87,7 @@ async fn asking_twice_by_one_name_is_asking_once_s6() {
         holder: "ada".to_owned(),
         ttl: None,
         snapshot: None,
+        app: None,
         keep_ended: None,
     };
     let (one, two) = tokio::join!(claims.request(&wish), claims.request(&wish));

@@ -173,6 +173,19 @@ pub fn rows() -> Vec<Row> {
             "SandboxPool.sandbar.dev \"p51\" is invalid: spec: Invalid value: P51: spec.snapshot.name: base cannot be put into sandboxes of spec.provider.digitalOcean.mode Worker, whose console is too narrow for it; remove spec.snapshot, or use mode: Service",
         ),
         bad(
+            "P52",
+            pool("p52", &json!({"apps": [{"name": "good", "run": "x"}, {"name": "snake", "run": "x", "port": 8080}]})),
+            "SandboxPool.sandbar.dev \"p52\" is invalid: spec: Invalid value: P52: spec.apps[snake].port: 8080 is the agent's; let the app listen on another port, such as 5000",
+        ),
+        bad(
+            "P53",
+            pool(
+                "p53",
+                &json!({"provider": {"digitalOcean": {"mode": "Worker"}}, "apps": [{"name": "snake", "run": "x"}]}),
+            ),
+            "SandboxPool.sandbar.dev \"p53\" is invalid: spec: Invalid value: P53: spec.apps[snake] cannot be reached in spec.provider.digitalOcean.mode Worker, which has no address; remove spec.apps, or use mode: Service",
+        ),
+        bad(
             "P40",
             pool("p40", &json!({"budget": {}})),
             "SandboxPool.sandbar.dev \"p40\" is invalid: spec.budget: Invalid value: P40: spec.budget: neither hourlyUsd nor monthlyUsd is set; set one of them, such as hourlyUsd: \"0.5\", or leave budget out",

@@ -20,19 +20,25 @@ pub fn rows() -> Vec<Row> {
             "B7",
             request("b7", &json!({})),
             json!({"spec": {"claim": {"holder": "bob"}}}),
-            "Sandbox.sandbar.dev \"b7\" is invalid: spec: Invalid value: B7: spec.claim: held by claim b7 and never moved or taken away (id, holder, for and snapshot stay); end it by deleting the Sandbox, or claim another one",
+            "Sandbox.sandbar.dev \"b7\" is invalid: spec: Invalid value: B7: spec.claim: held by claim b7 and never moved or taken away (id, holder, for, snapshot and app stay); end it by deleting the Sandbox, or claim another one",
         ),
         change(
             "B7",
             request("b7-id", &json!({})),
             json!({"spec": {"claim": {"id": "another"}}}),
-            "Sandbox.sandbar.dev \"b7-id\" is invalid: spec: Invalid value: B7: spec.claim: held by claim b7-id and never moved or taken away (id, holder, for and snapshot stay); end it by deleting the Sandbox, or claim another one",
+            "Sandbox.sandbar.dev \"b7-id\" is invalid: spec: Invalid value: B7: spec.claim: held by claim b7-id and never moved or taken away (id, holder, for, snapshot and app stay); end it by deleting the Sandbox, or claim another one",
         ),
         change(
             "B7",
             request("b7-files", &json!({"claim": {"snapshot": {"name": "notes"}}})),
             json!({"spec": {"claim": {"snapshot": {"name": "others"}}}}),
-            "Sandbox.sandbar.dev \"b7-files\" is invalid: spec: Invalid value: B7: spec.claim: held by claim b7-files and never moved or taken away (id, holder, for and snapshot stay); end it by deleting the Sandbox, or claim another one",
+            "Sandbox.sandbar.dev \"b7-files\" is invalid: spec: Invalid value: B7: spec.claim: held by claim b7-files and never moved or taken away (id, holder, for, snapshot and app stay); end it by deleting the Sandbox, or claim another one",
+        ),
+        change(
+            "B7",
+            request("b7-app", &json!({"claim": {"app": {"name": "snake"}}})),
+            json!({"spec": {"claim": {"app": {"name": "memory"}}}}),
+            "Sandbox.sandbar.dev \"b7-app\" is invalid: spec: Invalid value: B7: spec.claim: held by claim b7-app and never moved or taken away (id, holder, for, snapshot and app stay); end it by deleting the Sandbox, or claim another one",
         ),
         change(
             "B8",

@@ -42,7 +42,7 @@ type Connection = AbortOnDropHandle<Result<(), hyper::Error>>;
 /// Passes the request to the app and gives its answer, or the other end of what they both upgraded to.
 pub async fn forward(agent: &Agent, target: Target, mut request: Request) -> Result<Response, Problem> {
     let Target { port, prefix, path } = target;
-    let stream = connect(port, agent.answer_limit).await?;
+    let stream = connect(agent, port).await?;
     let client = hyper::upgrade::on(&mut request);
     let (mut parts, body) = request.into_parts();
     let (prefix, protocol) = headers::to_app(&mut parts.headers, port, &prefix);
@@ -72,11 +72,12 @@ pub async fn forward(agent: &Agent, target: Target, mut request: Request) -> Res
 
 /// A connection to whatever listens on the port. Many development servers listen on the first address of `localhost`
 /// only, which may be either.
-pub async fn connect(port: u16, limit: Duration) -> Result<TcpStream, Problem> {
+pub async fn connect(agent: &Agent, port: u16) -> Result<TcpStream, Problem> {
+    let (real, limit) = (agent.shared_ports.real(port), agent.answer_limit);
     let both = async {
-        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+        match TcpStream::connect((Ipv4Addr::LOCALHOST, real)).await {
             Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
-                TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.map_err(|_| refused)
+                TcpStream::connect((Ipv6Addr::LOCALHOST, real)).await.map_err(|_| refused)
             }
             other => other,
         }

@@ -7,7 +7,7 @@ use crate::controllers::context::Context;
 use crate::controllers::memory::Remembered;
 use crate::controllers::probes::Target;
 use crate::controllers::sandbox::facts::{
-    BooksFact, Evidence, GetFact, InputsFact, MemberFacts, ProbeFact, ProviderFact, RequestFact,
+    AppFact, BooksFact, Evidence, GetFact, InputsFact, MemberFacts, ProbeFact, ProviderFact, RequestFact,
 };
 use crate::controllers::{inputs, sandbox::plan::may_create};
 use crate::providers::accounts::Connection;
@@ -48,6 +48,8 @@ pub(super) async fn observe(
         probe,
         has_store: context.transfers.has_store(),
         transfer: context.transfers.of(sandbox.metadata.uid.as_deref().unwrap_or_default()),
+        app: app(context, sandbox),
+        launch: context.launches.of(sandbox.metadata.uid.as_deref().unwrap_or_default()),
         request: held_for(context, sandbox).await?,
         console: worker::address(context, sandbox),
         usd_per_hour: price(sandbox, connection.as_ref()).await,
@@ -56,6 +58,21 @@ pub(super) async fn observe(
         replace_unreachable: context.timing.replace_unreachable,
     };
     Ok((facts, connection))
+}
+
+/// The app that the claim names, until its launch has begun.
+fn app(context: &Context, sandbox: &Sandbox) -> AppFact {
+    let begun = sandbox.status.as_ref().is_some_and(|status| status.app.is_some());
+    let Some(wish) = sandbox.held_by().and_then(|claim| claim.app.as_ref()).filter(|_| !begun) else {
+        return AppFact::None;
+    };
+    let namespace = sandbox.metadata.namespace.as_deref().unwrap_or_default();
+    let pool = context.pools.get(&ObjectRef::new(&sandbox.spec.pool_ref.name).within(namespace));
+    let Some(pool) = pool.and_then(|guarded| guarded.0.as_ref().ok().map(Arc::clone)) else { return AppFact::NoPool };
+    match pool.spec.apps.iter().find(|app| app.name == wish.name) {
+        Some(app) => AppFact::Known(Box::new(app.clone())),
+        None => AppFact::Unknown { names: pool.spec.apps.iter().map(|app| app.name.clone()).collect() },
+    }
 }
 
 /// Secrets are read only when a create call may follow in this very pass.

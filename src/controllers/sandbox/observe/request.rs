@@ -42,6 +42,7 @@ async fn pool(context: &Context, namespace: &str, name: &str, members: usize) ->
         terminating: pool.metadata.deletion_timestamp.is_some(),
         full: usize::try_from(pool.spec.limits.max_sandboxes).is_ok_and(|limit| members >= limit),
         worker: pool.spec.provider.is_worker(),
+        apps: pool.spec.apps.iter().map(|app| app.name.clone()).collect(),
     }))
 }
 

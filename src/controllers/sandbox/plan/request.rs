@@ -1,8 +1,8 @@
 //! A request: gets one member bound to it, holds it, and stays as a record when that ends.
 
-use super::{Effect, Plan, files};
+use super::{Effect, Plan, app, files, story};
 use crate::api::conditions::{self, Reason, Type, Wanted};
-use crate::api::{Claim, ClaimFor, ObjectUid, OnEmpty, Phase, QueuePlace, Sandbox, SandboxStatus, Span};
+use crate::api::{AppRef, Claim, ClaimFor, ObjectUid, OnEmpty, Phase, QueuePlace, Sandbox, SandboxStatus, Span};
 use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts, candidate};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -70,13 +70,14 @@ impl Draft<'_> {
 
     /// Whether the claim is within what the member takes; a pool edited since takes more.
     fn fits(&self, candidate: &Candidate) -> bool {
-        let takes_files = !candidate.worker || self.snapshot().is_none();
+        let takes_files = !candidate.worker || (self.snapshot().is_none() && self.app().is_none());
         takes_files && self.wish().and_then(|claim| claim.ttl).is_none_or(|ttl| ttl <= candidate.max_ttl)
     }
 
     /// No member yet: end, wait, or choose one.
     fn queue(&mut self) {
-        let PoolFact::Present { on_empty, max_ttl, wait_timeout, terminating, full, worker, .. } = &self.facts.pool
+        let PoolFact::Present { on_empty, max_ttl, wait_timeout, terminating, full, worker, apps, .. } =
+            &self.facts.pool
         else {
             return self.wait(Reason::PoolNotFound, WAIT_FOR_POOL, "there is no such pool");
         };
@@ -96,6 +97,10 @@ impl Draft<'_> {
                 self.facts.sandbox.spec.pool_ref.name
             );
             return self.finish_with(Reason::InvalidSpec, &message);
+        }
+        if let Some(wish) = self.app().filter(|wish| !apps.contains(&wish.name)) {
+            let message = app::unknown_app(&wish.name, &self.facts.sandbox.spec.pool_ref.name, apps);
+            return self.finish_with(Reason::UnknownApp, &message);
         }
         if self.waited() >= wait_timeout.signed() {
             return self.finish_with(Reason::WaitTimeout, &format!("no sandbox within {wait_timeout}"));
@@ -161,6 +166,7 @@ impl Draft<'_> {
             holder: wish.holder.clone(),
             ttl: wish.ttl.or(Some((*default_ttl).min(candidate.max_ttl))),
             snapshot: wish.snapshot.clone(),
+            app: wish.app.clone(),
             for_: Some(held_for),
             keep_ended: None,
         };
@@ -199,7 +205,9 @@ impl Draft<'_> {
         self.status.url = status.url;
         self.status.start_kind = status.start_kind;
         if ready {
-            self.phase(Phase::Claimed, Reason::Claimed);
+            let (phase, reason) = story::phase_of(&status);
+            self.phase(phase, reason);
+            self.wanted.extend(story::app_ready(&status));
             self.wanted.push(Wanted::new(Type::Claimed, true, Reason::Claimed, format!("holds {}", name_of(member))));
             self.wanted.push(Wanted::new(Type::Ready, true, Reason::Healthy, "the sandbox can be used"));
         } else if let Some((phase, reason, message)) = asleep(member) {
@@ -287,6 +295,10 @@ impl Draft<'_> {
         self.wish()?.snapshot.as_ref().map(|snapshot| snapshot.name.as_str())
     }
 
+    fn app(&self) -> Option<&'_ AppRef> {
+        self.wish()?.app.as_ref()
+    }
+
     fn waited(&self) -> jiff::SignedDuration {
         let since: Option<Timestamp> = self.facts.sandbox.metadata.creation_timestamp.as_ref().map(|time| time.0);
         since.map_or(jiff::SignedDuration::ZERO, |since| self.facts.now.duration_since(since))
@@ -302,6 +314,7 @@ impl Draft<'_> {
     }
 
     fn finish(mut self) -> Plan {
+        story::tell(self.facts, &mut self.status, &self.wanted);
         let generation = self.facts.sandbox.metadata.generation;
         if self.status.bound_to.is_some() || self.status.phase == Some(Phase::Ended) {
             self.status.queue = None;

@@ -1,5 +1,6 @@
 //! What the plans for members and requests promise.
 
+mod app;
 mod claim_files;
 mod fixture;
 mod hibernation;

@@ -4,7 +4,9 @@ use crate::api::{
     Claim, ClaimFor, ClaimPolicy, CreatePolicy, InstanceStatus, MEMBER_FINALIZER, Phase, PoolRef, Sandbox, SandboxSpec,
     SandboxStatus, Span, Template, fixture,
 };
-use crate::controllers::sandbox::facts::{BooksFact, Evidence, InputsFact, MemberFacts, ProviderFact, RequestFact};
+use crate::controllers::sandbox::facts::{
+    AppFact, BooksFact, Evidence, InputsFact, MemberFacts, ProviderFact, RequestFact,
+};
 use crate::providers::{Account, Inputs, Instance, InstancePhase, Marks, instance_name};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -96,6 +98,7 @@ pub(super) fn claim(ttl: u32) -> Claim {
         holder: "me".into(),
         ttl: Some(Span::seconds(ttl)),
         snapshot: None,
+        app: None,
         for_: None,
         keep_ended: None,
     }
@@ -136,6 +139,8 @@ pub(super) fn facts(sandbox: Sandbox, now: i64) -> MemberFacts {
         probe: None,
         has_store: true,
         transfer: None,
+        app: AppFact::None,
+        launch: None,
         console: None,
         request: RequestFact::None,
         usd_per_hour: "3.6".parse().ok(),

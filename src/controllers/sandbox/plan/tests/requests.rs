@@ -42,6 +42,7 @@ fn pool(on_empty: OnEmpty) -> PoolFact {
         terminating: false,
         full: false,
         worker: false,
+        apps: vec!["snake".into(), "memory".into()],
     }
 }
 

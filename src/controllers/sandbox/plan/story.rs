@@ -1,0 +1,83 @@
+//! What a request tells of its way to a sandbox and a running app: its timeline, and how long that took.
+
+use crate::api::conditions::{Reason, Type, Wanted, is_true};
+use crate::api::{Phase, Sandbox, SandboxStatus, StartKind, note};
+use crate::controllers::sandbox::facts::{BoundFact, RequestFacts};
+
+/// What a request shows of a member that can be used.
+pub(super) fn phase_of(member: &SandboxStatus) -> (Phase, Reason) {
+    match member.phase {
+        Some(phase @ (Phase::Launching | Phase::Running)) => {
+            (phase, member.reason.as_deref().map_or(Reason::Claimed, Reason::of))
+        }
+        _ => (Phase::Claimed, Reason::Claimed),
+    }
+}
+
+/// What the member says of its app.
+pub(super) fn app_ready(member: &SandboxStatus) -> Option<Wanted> {
+    let told = member.conditions.iter().find(|told| told.type_ == Type::AppReady.as_str())?;
+    Some(Wanted::new(Type::AppReady, told.status == "True", Reason::of(&told.reason), told.message.clone()))
+}
+
+/// Adds to the timeline what this pass has changed.
+pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[Wanted]) {
+    let before = facts.sandbox.status.clone().unwrap_or_default();
+    if facts.sandbox.is_deleting() || before.phase == Some(Phase::Ended) {
+        return;
+    }
+    if before.timeline.is_empty() {
+        note(&mut status.timeline, facts.now, false, "Acquiring sandbox from warm pool...");
+    }
+    let ready = wanted.iter().find(|wanted| wanted.kind == Type::Ready);
+    if status.phase == Some(Phase::Pending)
+        && status.reason != before.reason
+        && let Some(waits) = ready
+    {
+        note(&mut status.timeline, facts.now, false, &format!("{}; {} before it", waits.message, facts.ahead));
+    }
+    let usable = ready.is_some_and(|ready| ready.status == Some(true));
+    let acquired = status.timings.as_ref().is_some_and(|timings| timings.acquire_ms.is_some());
+    if usable && !acquired && !is_true(&before.conditions, Type::Ready) {
+        acquire(facts, status);
+    }
+    if let BoundFact::Present { member, .. } = &facts.bound
+        && status.claimed_at.is_some()
+    {
+        take_over(facts, status, member);
+    }
+    if status.phase == Some(Phase::Ended) {
+        let why = ready.map(|ready| ready.message.as_str()).unwrap_or_default();
+        let reason = status.reason.as_deref().map_or(Reason::Released, Reason::of);
+        let warning = !matches!(reason, Reason::Expired | Reason::Released);
+        note(&mut status.timeline, facts.now, warning, &format!("Ended ({reason}): {why}"));
+    }
+}
+
+/// It has a sandbox that can be used.
+fn acquire(facts: &RequestFacts, status: &mut SandboxStatus) {
+    let since = status.timeline.first().map_or(facts.now, |first| first.time.0);
+    let took = i64::try_from(facts.now.duration_since(since).as_millis()).unwrap_or(i64::MAX);
+    let how = if status.start_kind == Some(StartKind::Warm) { "pool hit" } else { "cold start" };
+    note(&mut status.timeline, facts.now, false, &format!("Pool acquisition: {took}ms ({how})"));
+    status.timings.get_or_insert_default().acquire_ms = Some(took);
+}
+
+/// What the member has told since, and what its steps took.
+fn take_over(facts: &RequestFacts, status: &mut SandboxStatus, member: &Sandbox) {
+    let Some(theirs) = &member.status else { return };
+    let taken = status.timeline_of_member.unwrap_or_default();
+    for entry in theirs.timeline.iter().filter(|entry| entry.number > taken) {
+        note(&mut status.timeline, entry.time.0, entry.warning, &entry.message);
+        status.timeline_of_member = Some(entry.number);
+    }
+    let Some(steps) = &theirs.timings else { return };
+    let first = status.timeline.first().map_or(facts.now, |first| first.time.0);
+    let timings = status.timings.get_or_insert_default();
+    let (acquire, total) = (timings.acquire_ms, timings.total_ms);
+    *timings = steps.clone();
+    timings.acquire_ms = acquire;
+    let answered = theirs.timeline.last().map_or(facts.now, |last| last.time.0);
+    let whole = || i64::try_from(answered.duration_since(first).as_millis()).unwrap_or(i64::MAX);
+    timings.total_ms = total.or_else(|| steps.total_ms.map(|_| whole()));
+}
