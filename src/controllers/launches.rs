@@ -84,6 +84,25 @@ impl Progress {
     }
 }
 
+/// Where a launch says how far it is.
+struct Report {
+    progress: Arc<Mutex<Progress>>,
+    pokes: Pokes<Guarded>,
+}
+
+impl Report {
+    /// Changes the progress of the app in `target`; gives it as it is then.
+    fn tell(&self, target: &Target, change: impl FnOnce(&mut Progress)) -> Progress {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = progress.clone();
+        change(&mut progress);
+        if *progress != before {
+            self.pokes.poke(&target.namespace, &target.name);
+        }
+        progress.clone()
+    }
+}
+
 struct Entry {
     order: Order,
     task: AbortHandle,
@@ -143,8 +162,8 @@ impl Launches {
             target,
             order: order.clone(),
         };
-        let work = self.clone().work(launch, Arc::clone(&progress));
-        let task = tokio::spawn(work).abort_handle();
+        let report = Report { progress: Arc::clone(&progress), pokes: self.pokes.clone() };
+        let task = tokio::spawn(steps::carry_out(launch, self.period, report)).abort_handle();
         entries.insert(uid, Entry { order, task, progress });
     }
 
@@ -156,20 +175,6 @@ impl Launches {
     /// Looks after none but these any more.
     pub fn retain(&self, uids: &HashSet<String>) {
         self.lock().retain(|uid, _| uids.contains(uid));
-    }
-
-    async fn work(self, launch: sandbox::Launch, progress: Arc<Mutex<Progress>>) {
-        let (namespace, name) = (launch.target.namespace.clone(), launch.target.name.clone());
-        let tell = |change: &dyn Fn(&mut Progress)| {
-            let mut slot = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = slot.clone();
-            change(&mut slot);
-            if *slot != before {
-                self.pokes.poke(&namespace, &name);
-            }
-            slot.clone()
-        };
-        steps::carry_out(&launch, self.period, &tell).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {

@@ -95,6 +95,9 @@ impl From<WaitError> for Failure {
             WaitError::Api(fault) => fault.into(),
             WaitError::Ended { name, .. } => failure
                 .advice(format!("sandbar release {name} removes the ended request; its id can be used again then")),
+            WaitError::NoApp { name, .. } => failure.advice(format!(
+                "kubectl get sandbox/{name} -o yaml tells every step; sandbar exec looks into the sandbox; sandbar release gives it back"
+            )),
             WaitError::TimedOut { .. } | WaitError::Deleted { .. } | WaitError::NoFiles { .. } => failure,
         }
     }

@@ -1,9 +1,11 @@
 //! The order of a launch: files, install, start, and then whether it answers, for as long as it is looked after.
 
 use super::sandbox::{Came, Launch};
-use super::{Progress, State};
+use super::{Progress, Report, State};
 use crate::api::LaunchStep;
 use crate::api::conditions::Reason;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -38,98 +40,104 @@ impl Failure {
     }
 }
 
-/// Changes the progress, and gives it as it is then.
-pub(super) type Tell<'a> = dyn Fn(&dyn Fn(&mut Progress)) -> Progress + Send + Sync + 'a;
+/// One launch, and where it says how far it is.
+struct Course {
+    launch: Launch,
+    report: Report,
+}
 
 /// Launches the app, and looks after it until the task is ended.
-pub(super) async fn carry_out(launch: &Launch, period: Duration, tell: &Tell<'_>) {
-    let pid = match tell(&|_| {}).pid {
+pub(super) async fn carry_out(launch: Launch, period: Duration, report: Report) {
+    let course = Course { launch, report };
+    let pid = match course.tell(|_| {}).pid {
         Some(pid) => pid,
-        None => match bring_up(launch, tell).await {
+        None => match course.bring_up().await {
             Ok(pid) => pid,
-            Err(failure) => return fail(tell, failure.reason, &failure.message),
+            Err(failure) => return course.fail(failure.reason, failure.message),
         },
     };
-    tell(&|progress| (progress.state, progress.pid) = (doing(LaunchStep::Answer, None), Some(pid)));
-    look_after(launch, pid, period, tell).await;
+    course.tell(|progress| (progress.state, progress.pid) = (doing(LaunchStep::Answer, None), Some(pid)));
+    course.look_after(pid, period).await;
 }
 
 fn doing(step: LaunchStep, trouble: Option<String>) -> State {
     State::Doing { step, trouble }
 }
 
-fn fail(tell: &Tell<'_>, reason: Reason, message: &str) {
-    tell(&|progress| progress.state = State::Failed { reason, message: message.to_owned() });
-}
-
-async fn bring_up(launch: &Launch, tell: &Tell<'_>) -> Result<i32, Failure> {
-    let (Came { source, fallback }, took) = tried(LaunchStep::Files, tell, async || launch.files().await).await?;
-    tell(&|progress| {
-        (progress.source, progress.fallback) = (Some(source), fallback.clone());
-        progress.timings.files_ms = Some(took);
-    });
-    if launch.order.app.install.is_some() {
-        let ((), took) = tried(LaunchStep::Install, tell, async || launch.install().await).await?;
-        tell(&|progress| progress.timings.install_ms = Some(took));
-    }
-    let (pid, took) = tried(LaunchStep::Start, tell, async || launch.start().await).await?;
-    tell(&|progress| progress.timings.start_ms = Some(took));
-    Ok(pid)
-}
-
-/// Does one step until it is done or has failed for good; gives how long it took, in ms.
-async fn tried<T>(
-    step: LaunchStep,
-    tell: &Tell<'_>,
-    act: impl AsyncFn() -> Result<T, Failure>,
-) -> Result<(T, i64), Failure> {
-    let (began, mut pause) = (Instant::now(), PAUSE);
-    tell(&|progress| progress.state = doing(step, None));
-    loop {
-        match act().await {
-            Ok(done) => return Ok((done, millis(began))),
-            Err(failure) if failure.passing => {
-                tell(&|progress| progress.state = doing(step, Some(failure.message.clone())));
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-}
-
 fn millis(since: Instant) -> i64 {
     i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
-async fn look_after(launch: &Launch, pid: i32, period: Duration, tell: &Tell<'_>) {
-    let (began, mut answered, mut pause) = (Instant::now(), false, ASK);
-    loop {
-        match launch.answers().await {
-            Ok(()) => {
+impl Course {
+    fn tell(&self, change: impl FnOnce(&mut Progress)) -> Progress {
+        self.report.tell(&self.launch.target, change)
+    }
+
+    fn fail(&self, reason: Reason, message: String) {
+        self.tell(|progress| progress.state = State::Failed { reason, message });
+    }
+
+    async fn bring_up(&self) -> Result<i32, Failure> {
+        let launch = &self.launch;
+        let (Came { source, fallback }, took) = self.tried(LaunchStep::Files, || launch.files().boxed()).await?;
+        self.tell(|progress| {
+            (progress.source, progress.fallback) = (Some(source), fallback);
+            progress.timings.files_ms = Some(took);
+        });
+        if launch.order.app.install.is_some() {
+            let ((), took) = self.tried(LaunchStep::Install, || launch.install().boxed()).await?;
+            self.tell(|progress| progress.timings.install_ms = Some(took));
+        }
+        let (pid, took) = self.tried(LaunchStep::Start, || launch.start().boxed()).await?;
+        self.tell(|progress| progress.timings.start_ms = Some(took));
+        Ok(pid)
+    }
+
+    /// Does one step until it is done or has failed for good; gives how long it took, in ms.
+    async fn tried<'a, T>(
+        &self,
+        step: LaunchStep,
+        act: impl Fn() -> BoxFuture<'a, Result<T, Failure>>,
+    ) -> Result<(T, i64), Failure> {
+        let (began, mut pause) = (Instant::now(), PAUSE);
+        self.tell(|progress| progress.state = doing(step, None));
+        loop {
+            match act().await {
+                Ok(done) => return Ok((done, millis(began))),
+                Err(failure) if failure.passing => {
+                    self.tell(|progress| progress.state = doing(step, Some(failure.message)));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    async fn look_after(&self, pid: i32, period: Duration) {
+        let (began, mut answered, mut pause) = (Instant::now(), false, ASK);
+        loop {
+            let Err(message) = self.launch.answers().await else {
                 let took = (!answered).then(|| millis(began));
-                answered = true;
-                tell(&|progress| {
+                (answered, pause) = (true, ASK);
+                self.tell(|progress| {
                     progress.state = State::Ready;
                     progress.timings.answer_ms = progress.timings.answer_ms.or(took);
                 });
-                pause = ASK;
                 tokio::time::sleep(period).await;
                 continue;
+            };
+            if let Some(last) = self.launch.last_words(pid).await {
+                return self.fail(Reason::AppExited, last);
             }
-            Err(message) => {
-                if let Some(last) = launch.last_words(pid).await {
-                    return fail(tell, Reason::AppExited, &last);
-                }
-                tell(&|progress| {
-                    progress.state = match answered {
-                        true => State::Silent { message: message.clone() },
-                        false => doing(LaunchStep::Answer, Some(message.clone())),
-                    };
-                });
-            }
+            self.tell(|progress| {
+                progress.state = match answered {
+                    true => State::Silent { message },
+                    false => doing(LaunchStep::Answer, Some(message)),
+                };
+            });
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(ASK_SELDOM);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(ASK_SELDOM);
     }
 }

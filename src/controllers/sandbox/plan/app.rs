@@ -135,7 +135,7 @@ fn order(draft: &Draft<'_>, status: &AppStatus, source: AppSource) -> Order {
 /// A launch is under way, or its app runs.
 fn follow(draft: &mut Draft<'_>, wish: &AppRef, mut status: AppStatus) {
     if status.step == LaunchStep::Failed {
-        return;
+        return stand(draft, &status);
     }
     let Some(source) = status.source.or_else(|| source(draft, wish, &status.app)) else { return };
     let order = order(draft, &status, source);
@@ -155,7 +155,8 @@ fn follow(draft: &mut Draft<'_>, wish: &AppRef, mut status: AppStatus) {
                 false => launching(draft, step, trouble),
             }
         }
-        State::Doing { .. } | State::Ready => {
+        State::Doing { .. } => stand(draft, &status),
+        State::Ready => {
             draft.status.app = Some(status);
             answers(draft);
         }
@@ -177,10 +178,14 @@ fn same(started: &Order, order: &Order) -> bool {
 
 /// What stands until this process knows better.
 fn stand(draft: &mut Draft<'_>, status: &AppStatus) {
-    match status.step {
-        LaunchStep::Ready => draft.phase(Phase::Running, Reason::Healthy),
-        _ => draft.phase(Phase::Launching, Reason::Launching),
-    }
+    let told = draft.status.conditions.iter().find(|told| told.type_ == Type::AppReady.as_str());
+    let reason = told.map_or(Reason::Launching, |told| Reason::of(&told.reason));
+    let phase = match status.step {
+        LaunchStep::Ready => Phase::Running,
+        LaunchStep::Failed => Phase::Claimed,
+        _ => Phase::Launching,
+    };
+    draft.phase(phase, reason);
 }
 
 /// Takes over how far it is, and tells of every step that is done since.

@@ -202,7 +202,7 @@ impl Draft<'_> {
             self.status.claimed_at = Some(Time(conditions::whole_second(self.facts.now)));
         }
         self.status.expires_at = status.expires_at.clone().or_else(|| self.expiry(member));
-        self.status.url = status.url;
+        self.status.url.clone_from(&status.url);
         self.status.start_kind = status.start_kind;
         if ready {
             let (phase, reason) = story::phase_of(&status);

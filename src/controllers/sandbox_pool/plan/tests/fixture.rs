@@ -39,6 +39,7 @@ pub(super) fn pool(warm: Warm, limits: Limits) -> SandboxPool {
             on_empty: crate::api::OnEmpty::Create,
             create: crate::api::CreatePolicy::default(),
             claims: crate::api::ClaimPolicy::default(),
+            apps: vec![],
             rollout: crate::api::Rollout::default(),
             budget: None,
         },
