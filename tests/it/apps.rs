@@ -92,7 +92,7 @@ async fn a_claim_launches_an_app_from_its_snapshot_and_tells_every_step() {
         "Files restored from snapshot: ",
         "Installed: ",
         "Process started for port 5000: ",
-        "Snake ready!: ",
+        "Snake is ready: ",
     ];
     assert_eq!(told.len(), begins.len(), "{told:#?}");
     assert!(told.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{told:#?}");

@@ -250,7 +250,7 @@ fn passed(draft: &mut Draft<'_>, status: &AppStatus, timings: &Timings) {
             if let Some(timings) = &mut draft.status.timings {
                 timings.total_ms = Some(total);
             }
-            tell_step(draft, &format!("{} ready!", app.title()), Some(total));
+            tell_step(draft, &format!("{} is ready", app.title()), Some(total));
             draft.event(false, Reason::Healthy, format!("app {} answers", app.name));
         }
         (LaunchStep::Files | LaunchStep::Install | LaunchStep::Ready | LaunchStep::Failed, _) => {}

@@ -330,7 +330,7 @@ impl Draft<'_> {
 /// What a request shows while its member is not ready.
 fn waiting_phase(member: Phase) -> Phase {
     match member {
-        Phase::Booting | Phase::Warm | Phase::Claimed => Phase::Booting,
+        Phase::Booting | Phase::Warm | Phase::Claimed | Phase::Launching | Phase::Running => Phase::Booting,
         _ => Phase::Creating,
     }
 }

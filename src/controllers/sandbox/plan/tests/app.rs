@@ -85,7 +85,7 @@ fn every_step_is_told_once_with_what_it_took() {
     let timings = Timings { start_ms: Some(3), answer_ms: Some(50), ..timings };
     let facts = news(&facts, plan, Progress { timings, ..progress(State::Ready) });
     let plan = run(&facts);
-    assert_eq!(told(&plan)[3..], ["Process started for port 5000: 3ms", "Snake ready!: 300ms"]);
+    assert_eq!(told(&plan)[3..], ["Process started for port 5000: 3ms", "Snake is ready: 300ms"]);
     assert!(is_true(&plan.status.conditions, Type::AppReady) && plan.status.phase == Some(Phase::Running));
     assert_eq!(plan.status.timings.as_ref().and_then(|timings| timings.total_ms), Some(300));
     let facts = after(&facts, plan);
@@ -130,7 +130,7 @@ fn an_app_that_falls_silent_may_come_back() {
     let facts = news(&facts, plan, progress(State::Ready));
     let plan = run(&facts);
     assert!(is_true(&plan.status.conditions, Type::AppReady) && plan.status.phase == Some(Phase::Running));
-    assert_eq!(told(&plan).iter().filter(|line| line.contains("ready!")).count(), 1);
+    assert_eq!(told(&plan).iter().filter(|line| line.contains("is ready")).count(), 1);
 }
 
 #[test]
