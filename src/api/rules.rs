@@ -253,9 +253,9 @@ pub const RULES: &[Rule] = &[
     ),
     pool(
         "P52",
-        &["spec"],
-        "!has(self.apps) || self.apps.all(app, app.port != 8080)",
-        "'P52: spec.apps[' + self.apps.filter(app, app.port == 8080)[0].name + '].port: 8080 is the agent\\'s; let the app listen on another port, such as 5000'",
+        &["spec", "apps", "[]"],
+        "self.port != 8080",
+        "'P52: spec.apps[' + self.name + '].port: 8080 is the agent\\'s; let the app listen on another port, such as 5000'",
     ),
     pool(
         "P53",

@@ -175,7 +175,7 @@ pub fn rows() -> Vec<Row> {
         bad(
             "P52",
             pool("p52", &json!({"apps": [{"name": "good", "run": "x"}, {"name": "snake", "run": "x", "port": 8080}]})),
-            "SandboxPool.sandbar.dev \"p52\" is invalid: spec: Invalid value: P52: spec.apps[snake].port: 8080 is the agent's; let the app listen on another port, such as 5000",
+            "SandboxPool.sandbar.dev \"p52\" is invalid: spec.apps[1]: Invalid value: P52: spec.apps[snake].port: 8080 is the agent's; let the app listen on another port, such as 5000",
         ),
         bad(
             "P53",
