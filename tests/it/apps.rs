@@ -40,6 +40,7 @@ fn app(patch: Value) -> Value {
 async fn stage(test: &str, app: Value) -> Stage {
     let stage = Stage::start(test).await;
     stage.scene.edit(json!({"limits": {"maxSandboxes": 3}, "apps": [app]})).await;
+    stage.scene.level(1).await;
     stage
 }
 
@@ -131,10 +132,10 @@ async fn a_launch_goes_on_whoever_dies_meanwhile_s8() {
     assert!(is_not(&request, "AppReady") && request.phase() == Phase::Launching);
     stage.scene.operator.kill9().await;
     stage.scene.operator.restart().await;
-    done(&stage.typed(&["exec", "run-1", "--", "touch /workspace/snake/go"]).await);
+    done(&stage.typed(&["exec", "run-1", "--", "touch snake/go"]).await);
     done(&stage.typed(&claim).await);
     assert_eq!(page(&stage, "run-1").await, "here");
-    let installed = done(&stage.typed(&["exec", "run-1", "--", "cat /workspace/snake/installed"]).await);
+    let installed = done(&stage.typed(&["exec", "run-1", "--", "cat snake/installed"]).await);
     assert!(!installed.is_empty());
     let processes = done(&stage.typed(&["exec", "run-1", "--", "pgrep -fc '[:] sandbar app run-1-1' || true"]).await);
     assert_eq!(processes.trim(), "0", "the shell gave way to the app");

@@ -34,7 +34,12 @@ pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[W
         && status.reason != before.reason
         && let Some(waits) = ready
     {
-        note(&mut status.timeline, facts.now, false, &format!("{}; {} before it", waits.message, facts.ahead));
+        note(
+            &mut status.timeline,
+            facts.now,
+            false,
+            &format!("{}, number {} in the queue", waits.message, facts.ahead + 1),
+        );
     }
     let usable = ready.is_some_and(|ready| ready.status == Some(true));
     let acquired = status.timings.as_ref().is_some_and(|timings| timings.acquire_ms.is_some());
@@ -58,7 +63,10 @@ pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[W
 fn acquire(facts: &RequestFacts, status: &mut SandboxStatus) {
     let since = status.timeline.first().map_or(facts.now, |first| first.time.0);
     let took = i64::try_from(facts.now.duration_since(since).as_millis()).unwrap_or(i64::MAX);
-    let how = if status.start_kind == Some(StartKind::Warm) { "pool hit" } else { "cold start" };
+    // The member itself says so only when its own plan has seen the claim.
+    let still_warm = matches!(&facts.bound, BoundFact::Present { member, .. } if member.phase() == Phase::Warm);
+    let hit = status.start_kind.map_or(still_warm, |kind| kind == StartKind::Warm);
+    let how = if hit { "pool hit" } else { "cold start" };
     note(&mut status.timeline, facts.now, false, &format!("Pool acquisition: {took}ms ({how})"));
     status.timings.get_or_insert_default().acquire_ms = Some(took);
 }
