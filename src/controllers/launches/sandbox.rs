@@ -79,17 +79,17 @@ impl Launch {
     pub(super) async fn files(&self) -> Result<Came, Failure> {
         match (self.order.source, &self.order.app.git) {
             (AppSource::Image, _) => Ok(Came { source: AppSource::Image, fallback: None }),
-            (AppSource::Git, Some(git)) => self.clone_from(git, None).await,
+            (AppSource::Git, Some(git)) => self.clone_git(git, None).await,
             (AppSource::Git, None) => Err(Failure::lasting(Reason::SourceFailed, "the app has no git repository")),
-            (AppSource::Snapshot, git) => match (self.from_snapshot().await, git) {
+            (AppSource::Snapshot, git) => match (self.restore_snapshot().await, git) {
                 (Ok(()), _) => Ok(Came { source: AppSource::Snapshot, fallback: None }),
-                (Err(failure), Some(git)) => self.clone_from(git, Some(failure.message)).await,
+                (Err(failure), Some(git)) => self.clone_git(git, Some(failure.message)).await,
                 (Err(failure), None) => Err(failure),
             },
         }
     }
 
-    async fn from_snapshot(&self) -> Result<(), Failure> {
+    async fn restore_snapshot(&self) -> Result<(), Failure> {
         let (Some(depot), Some(snapshot)) = (&self.depot, &self.order.app.snapshot) else {
             let message = "the operator has no snapshot store; start it with --snapshot-url";
             return Err(Failure::lasting(Reason::NoSnapshotStore, message));
@@ -108,7 +108,7 @@ impl Launch {
         }
     }
 
-    async fn clone_from(&self, git: &GitSource, fallback: Option<String>) -> Result<Came, Failure> {
+    async fn clone_git(&self, git: &GitSource, fallback: Option<String>) -> Result<Came, Failure> {
         let request = self
             .script("files", CLONE_SCRIPT)
             .timeout(CLONE)
