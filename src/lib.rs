@@ -16,5 +16,6 @@ pub mod failpoints;
 pub mod failure;
 pub mod providers;
 pub mod pty;
+pub mod reviews;
 pub mod telemetry;
 pub mod wall;

@@ -4,6 +4,7 @@ use crate::agent::wire::ErrorBody;
 use crate::console::{ConsoleError, Refusal};
 use crate::failure::chain;
 use crate::providers::ErrorClass;
+use crate::reviews::ReviewError;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -14,9 +15,6 @@ pub enum Refused {
     /// 401: no token.
     #[error("send the token of your kubeconfig as Authorization: Bearer")]
     NoToken,
-    /// 401: a token that the cluster does not know.
-    #[error("the cluster does not know this token: log in again")]
-    UnknownToken,
     /// 403: a user without the right.
     #[error(
         "{user} may not {verb} sandboxes/{subresource} in namespace {namespace}; ask for ClusterRole sandbar-enter there"
@@ -49,14 +47,9 @@ pub enum Refused {
     /// 408: the command's time is over and its process group has been ended.
     #[error("Command timed out after {0} s; its processes have been ended")]
     TimedOut(u64),
-    /// 503: the API server does not say who asks, or what they may.
-    #[error("the API server does not answer {what}: {detail}")]
-    Unsure {
-        /// The question.
-        what: &'static str,
-        /// Its words.
-        detail: String,
-    },
+    /// 401: a token that the cluster does not know. 503: the API server does not say who asks, or what they may.
+    #[error(transparent)]
+    Review(#[from] ReviewError),
     /// The console, by what is wrong.
     #[error(transparent)]
     Console(#[from] ConsoleError),
@@ -65,14 +58,14 @@ pub enum Refused {
 impl Refused {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoToken | Self::UnknownToken => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::Review(ReviewError::UnknownToken) => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::NoSandbox(_) | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NotNow(_) => StatusCode::CONFLICT,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Unsure { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Review(ReviewError::Unsure { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Console(error) => of_console(error),
         }
     }
