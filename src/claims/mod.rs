@@ -9,12 +9,13 @@
 //!
 //! * [`take`](Claims::claim_warm): one write, and what to do when its answer is lost.
 //! * [`request`](Claims::request), [`wait_ready`](Claims::wait_ready): requests and the wait for them.
-//! * [`release`](Claims::release), [`extend`](Claims::extend), [`find`](Claims::find),
+//! * [`release`](Claims::release), [`end`](Claims::end), [`extend`](Claims::extend), [`find`](Claims::find),
 //!   [`until_left`](Claims::until_left): by the run's id.
 //! * [`command`]: what a person types.
 
 mod candidates;
 pub mod command;
+mod end;
 mod extend;
 #[cfg(test)]
 mod fake;
