@@ -16,6 +16,8 @@ pub struct Cli {
 enum Command {
     /// Run the operator
     Controller(Box<crate::controllers::command::Args>),
+    /// Serve the HTTP API: launch apps, watch them, stop them
+    Gateway(crate::gateway::command::Args),
     /// Run the daemon inside a sandbox
     Agent(crate::agent::command::Args),
     /// Run a simulated DigitalOcean
@@ -42,6 +44,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         match cli.command {
             Command::Controller(args) => crate::controllers::command::run(*args).await,
+            Command::Gateway(args) => crate::gateway::command::run(args).await,
             Command::Agent(args) => crate::agent::command::run(args).await,
             Command::Cloudsim(args) => crate::cloudsim::command::run(args).await,
             Command::Dev(args) => crate::dev::command::run(args).await,

@@ -14,6 +14,7 @@ pub mod controllers;
 pub mod dev;
 pub mod failpoints;
 pub mod failure;
+pub mod gateway;
 pub mod providers;
 pub mod pty;
 pub mod reviews;

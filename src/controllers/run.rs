@@ -99,7 +99,8 @@ async fn give_up_waiting(stop: CancellationToken, working: watch::Receiver<bool>
     }
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
+/// Cancels `stop` at the first SIGTERM or Ctrl-C.
+pub async fn stop_on_signal(stop: CancellationToken) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return;

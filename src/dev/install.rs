@@ -18,6 +18,9 @@ use tokio::time::Instant;
 pub const NAMESPACE: &str = "sandbar-system";
 /// The operator's service account in [`NAMESPACE`].
 pub const SERVICE_ACCOUNT: &str = "sandbar";
+/// The gateway's service account in [`NAMESPACE`]; it serves the namespaces in which ClusterRole `sandbar-gateway` is
+/// bound to it.
+pub const GATEWAY_ACCOUNT: &str = "sandbar-gateway";
 /// The Secret with the provider's token in [`NAMESPACE`].
 pub const CREDENTIALS: &str = "digitalocean";
 /// The key of the token in that Secret.
@@ -25,8 +28,9 @@ pub const CREDENTIALS_KEY: &str = "token";
 /// Says which namespaces' pools may use a Secret of another namespace.
 pub const ALLOWED_NAMESPACES: &str = "sandbar.dev/allowed-namespaces";
 
-const MANIFESTS: [(&str, &str); 3] = [
+const MANIFESTS: [(&str, &str); 4] = [
     ("deploy/rbac/operator.yaml", include_str!("../../deploy/rbac/operator.yaml")),
+    ("deploy/rbac/gateway.yaml", include_str!("../../deploy/rbac/gateway.yaml")),
     ("deploy/rbac/users.yaml", include_str!("../../deploy/rbac/users.yaml")),
     ("deploy/admission/slot-policy.yaml", include_str!("../../deploy/admission/slot-policy.yaml")),
 ];

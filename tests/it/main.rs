@@ -12,6 +12,7 @@ mod cost;
 mod crash;
 mod dev;
 mod faults;
+mod gateway;
 mod given_up;
 mod hibernation;
 mod inputs;

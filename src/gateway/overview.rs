@@ -1,0 +1,157 @@
+//! What can be launched, how the pools are, and what happened last.
+
+use super::caller::{Caller, Right};
+use super::events::Entry;
+use super::pools::Pool;
+use super::refused::Refused;
+use super::status::{Limit, within};
+use super::{Query, Shared};
+use crate::api::PoolCost;
+use crate::api::conditions::{Type, is_true};
+use axum::Json;
+use axum::extract::State;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Entries that are told when nobody says how many.
+const ENTRIES: usize = 100;
+/// The most that are told.
+const MOST_ENTRIES: usize = 1000;
+
+/// Something that can be launched.
+#[derive(Debug, Serialize)]
+struct AppShown {
+    name: String,
+    title: String,
+    /// The pools that launch it, by name.
+    pools: Vec<String>,
+    /// Warm sandboxes in them.
+    warm: i32,
+}
+
+/// `GET /v1/apps`.
+#[derive(Debug, Serialize)]
+pub struct Apps {
+    apps: Vec<AppShown>,
+}
+
+/// How a pool is.
+#[derive(Debug, Serialize)]
+struct PoolShown {
+    name: String,
+    apps: Vec<String>,
+    /// The level to hold.
+    target: i32,
+    /// The level that is held now.
+    desired: i32,
+    ready: i32,
+    creating: i32,
+    claimed: i32,
+    failed: i32,
+    total: i32,
+    queued: i32,
+    max: i32,
+    claims_warm: i64,
+    claims_cold: i64,
+    /// Share of the claims that got a warm sandbox; absent before the first.
+    hit_rate: Option<f64>,
+    available: bool,
+    /// What it costs; for users only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<PoolCost>,
+    /// For users only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conditions: Vec<Condition>,
+}
+
+/// `GET /v1/pools`.
+#[derive(Debug, Serialize)]
+pub struct List {
+    pools: Vec<PoolShown>,
+}
+
+/// `GET /api/pool/status`.
+#[derive(Debug, Serialize)]
+pub struct ByName {
+    pools: BTreeMap<String, PoolShown>,
+}
+
+fn show(pool: &Pool, caller: &Caller) -> PoolShown {
+    let status = pool.status.clone().unwrap_or_default();
+    let claims = status.claims_warm + status.claims_cold;
+    let private = !caller.is_anonymous();
+    PoolShown {
+        name: pool.metadata.name.clone().unwrap_or_default(),
+        apps: pool.spec.apps.iter().map(|app| app.name.clone()).collect(),
+        target: pool.spec.warm.target,
+        desired: status.desired_warm,
+        ready: status.warm,
+        creating: status.creating,
+        claimed: status.claimed,
+        failed: status.failed,
+        total: status.total,
+        queued: status.queued,
+        max: pool.spec.limits.max_sandboxes,
+        claims_warm: status.claims_warm,
+        claims_cold: status.claims_cold,
+        hit_rate: (claims > 0).then(|| status.claims_warm as f64 / claims as f64),
+        available: is_true(&status.conditions, Type::Available),
+        cost: status.cost.filter(|_| private),
+        conditions: if private { status.conditions } else { Vec::new() },
+    }
+}
+
+/// `GET /v1/pools`.
+pub async fn pools(State(desk): State<Shared>, caller: Caller) -> Result<Json<List>, Refused> {
+    desk.access.allow(&caller, Right::ListPools, None).await?;
+    Ok(Json(List { pools: desk.pools.all().iter().map(|pool| show(pool, &caller)).collect() }))
+}
+
+/// `GET /api/pool/status`.
+pub async fn pool_status(State(desk): State<Shared>, caller: Caller) -> Result<Json<ByName>, Refused> {
+    desk.access.allow(&caller, Right::ListPools, None).await?;
+    let shown = desk.pools.all();
+    let pools = shown.iter().map(|pool| show(pool, &caller)).map(|pool| (pool.name.clone(), pool)).collect();
+    Ok(Json(ByName { pools }))
+}
+
+/// `GET /v1/apps`.
+pub async fn apps(State(desk): State<Shared>, caller: Caller) -> Result<Json<Apps>, Refused> {
+    desk.access.allow(&caller, Right::ListPools, None).await?;
+    let mut apps: BTreeMap<String, AppShown> = BTreeMap::new();
+    for pool in desk.pools.all() {
+        let warm = pool.status.as_ref().map_or(0, |status| status.warm);
+        for app in &pool.spec.apps {
+            let shown = apps.entry(app.name.clone()).or_insert_with(|| AppShown {
+                name: app.name.clone(),
+                title: app.title().to_owned(),
+                pools: Vec::new(),
+                warm: 0,
+            });
+            shown.pools.extend(pool.metadata.name.clone());
+            shown.warm += warm;
+        }
+    }
+    Ok(Json(Apps { apps: apps.into_values().collect() }))
+}
+
+/// `GET /api/orchestrator/logs?limit=`: the newest entries of all runs' timelines, the newest last.
+pub async fn logs(
+    State(desk): State<Shared>,
+    caller: Caller,
+    Query(Limit { limit }): Query<Limit>,
+) -> Result<Json<serde_json::Value>, Refused> {
+    desk.access.allow(&caller, Right::ListRuns, None).await?;
+    let limit = within(limit, ENTRIES, MOST_ENTRIES)?;
+    let mut runs = desk.runs.all();
+    runs.retain(|run| caller.shares(run));
+    let mut entries: Vec<_> = runs
+        .iter()
+        .flat_map(|run| run.timeline.iter().map(move |entry| (entry.time.0, &run.id, entry.number, run, entry)))
+        .collect();
+    entries.sort_unstable_by_key(|(time, id, number, ..)| (*time, *id, *number));
+    let newest = entries.split_off(entries.len().saturating_sub(limit));
+    let logs: Vec<Entry<'_>> = newest.into_iter().map(|(.., run, entry)| Entry::of(run, entry)).collect();
+    Ok(Json(serde_json::json!({ "logs": logs })))
+}

@@ -1,0 +1,143 @@
+//! The server: its routes, what stands in front of them, and the two watches behind them.
+
+use super::listener::{PATIENCE, Patient};
+use super::refused::Refused;
+use super::{Desk, Settings, Shared, change, events, launch, overview, status};
+use crate::api::{Lean, Sandbox, SandboxPool};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// Names and values of all headers of a request, in bytes.
+const MAX_HEADERS: usize = 16 * 1024;
+/// Everything that somebody has claimed, or wants to.
+const CLAIMED: &str = "spec.claim.id!=";
+/// How long a request waits until the watches have shown everything.
+const FILLED_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks at that.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A gateway, before anything is served.
+pub struct Gateway {
+    client: Client,
+    settings: Settings,
+}
+
+impl Gateway {
+    /// A gateway that acts with this client's rights: `create` of tokenreviews and subjectaccessreviews; in its
+    /// namespace `get`, `list`, `watch`, `create`, `patch` and `delete` of sandboxes, `get`, `list` and `watch` of
+    /// sandboxpools, and `get` of secrets for links to apps.
+    pub fn new(client: Client, settings: Settings) -> Self {
+        Self { client, settings }
+    }
+
+    /// Serves until `stop`; open streams end then, and requests that are being done are done.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let desk = Arc::new(Desk::new(&self.client, self.settings, stop.clone()));
+        let namespace = &desk.settings.namespace;
+        let sandboxes: Api<Lean<Sandbox>> = Api::namespaced(self.client.clone(), namespace);
+        let pools: Api<Lean<SandboxPool>> = Api::namespaced(self.client, namespace);
+        let claimed = watcher::Config::default().fields(CLAIMED);
+        let watches = async {
+            tokio::join!(
+                desk.runs.fill(watcher(sandboxes, claimed).default_backoff(), &desk.readiness),
+                desk.pools.fill(watcher(pools, watcher::Config::default()).default_backoff(), &desk.readiness),
+            )
+        };
+        let served = axum::serve(Patient::new(listener, PATIENCE), router(Arc::clone(&desk)))
+            .with_graceful_shutdown(stop.cancelled_owned());
+        tokio::select! {
+            served = async { served.await } => served,
+            // They begin again for ever.
+            _ = watches => Ok(()),
+        }
+    }
+}
+
+fn router(desk: Shared) -> Router {
+    let cors = cors(&desk.settings.cors);
+    let api = Router::new()
+        .route("/api/launch/warm", post(launch::warm))
+        .route("/api/launch/cold", post(launch::cold))
+        .route("/v1/launches", post(launch::app))
+        .route("/api/status/{run_id}", get(status::game))
+        .route("/v1/runs/{run_id}", get(status::run))
+        .route("/v1/runs", get(status::runs))
+        .route("/api/stream/{run_id}", get(events::events))
+        .route("/v1/runs/{run_id}/events", get(events::events))
+        .route("/api/runs/{run_id}/stop", post(change::stop))
+        .route("/v1/runs/{run_id}/stop", post(change::stop))
+        .route("/v1/runs/{run_id}/extend", post(change::extend))
+        .route("/v1/apps", get(overview::apps))
+        .route("/v1/pools", get(overview::pools))
+        .route("/api/pool/status", get(overview::pool_status))
+        .route("/api/orchestrator/logs", get(overview::logs))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&desk), filled));
+    let router = Router::new()
+        .merge(api)
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .fallback(async || Refused::NoRoute)
+        .method_not_allowed_fallback(async || Refused::NoMethod)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(short_headers));
+    let router = if let Some(cors) = cors { router.layer(cors) } else { router };
+    router.with_state(desk)
+}
+
+/// Pages of these origins may use the gateway; without any, only its own.
+fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    let (key, seen) = (HeaderName::from_static(launch::IDEMPOTENCY_KEY), HeaderName::from_static("last-event-id"));
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, key, seen])
+        .expose_headers([header::RETRY_AFTER, header::LOCATION])
+        .max_age(Duration::from_secs(3600));
+    (!origins.is_empty()).then_some(layer)
+}
+
+async fn short_headers(request: Request, next: Next) -> Response {
+    let bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > MAX_HEADERS {
+        return Refused::LongHeaders(MAX_HEADERS).into_response();
+    }
+    next.run(request).await
+}
+
+/// Nothing is counted, shown or refused before everything that is there was read.
+async fn filled(State(desk): State<Shared>, request: Request, next: Next) -> Response {
+    let filled = async {
+        while !desk.readiness.is_ready() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(FILLED_WITHIN, filled).await.is_err() {
+        let what = desk.readiness.report();
+        tracing::warn!(what, "not ready");
+        return Refused::Unavailable("the gateway has not read what there is yet; try again".to_owned())
+            .into_response();
+    }
+    next.run(request).await
+}
+
+async fn ready(State(desk): State<Shared>) -> (StatusCode, String) {
+    let status = if desk.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, desk.readiness.report())
+}
