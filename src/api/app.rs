@@ -65,7 +65,7 @@ impl App {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GitSource {
     /// Address of the repository.
-    #[schemars(length(min = 9, max = 256), regex(pattern = r"^https://[^\s@]+$"))]
+    #[schemars(length(min = 9, max = 256), regex(pattern = r"^https://[^\s@?#]+$"))]
     pub url: String,
     /// Branch or tag; absent = the repository's own choice.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]

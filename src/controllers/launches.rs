@@ -19,6 +19,7 @@ use crate::api::{App, AppSource, LaunchStep, Timings};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
 /// One launch: the same order twice is one launch.
@@ -161,6 +162,7 @@ impl Launches {
             lease: self.lease.clone(),
             target,
             order: order.clone(),
+            agent: OnceCell::new(),
         };
         let report = Report { progress: Arc::clone(&progress), pokes: self.pokes.clone() };
         let task = tokio::spawn(steps::carry_out(launch, self.period, report)).abort_handle();

@@ -11,12 +11,15 @@ use crate::artifacts::FROM_THE_ROOT;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// The longest that a clone may take, in seconds.
 const CLONE: u64 = 600;
 /// Tries to get a snapshot before git is asked instead.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest that the API server may take to give the agent's token.
+const TOKEN: Duration = Duration::from_secs(15);
 /// Of what a program wrote, so much from the end is told.
 const LINES: usize = 20;
 const TOLD: usize = 600;
@@ -48,6 +51,9 @@ sh -c "$COMMAND" 9>&-
 : > "$mark"
 "#;
 
+/// The lock is the app's for as long as it runs: a start that comes late, from a process that was paused, ends at once.
+const ALONE: &str = r#"if command -v flock > /dev/null; then exec 9> "$APP_LOCK"; flock -n 9 || exit 77; fi; "#;
+
 /// Where an app's files came from.
 pub(super) struct Came {
     pub(super) source: AppSource,
@@ -62,12 +68,24 @@ pub(super) struct Launch {
     pub(super) lease: LeaseHandle,
     pub(super) target: Target,
     pub(super) order: Order,
+    /// Made once: an instance keeps its address and its token for life.
+    pub(super) agent: OnceCell<AgentClient>,
 }
 
 impl Launch {
-    async fn agent(&self) -> Result<AgentClient, Failure> {
+    async fn agent(&self) -> Result<&AgentClient, Failure> {
         let Target { namespace, uid, url, .. } = &self.target;
-        self.agents.of(namespace, uid, url).await.map_err(|error| Failure::passing(error.to_string()))
+        let find = async || {
+            let found = self.agents.of(namespace, uid, url).await;
+            found.map_err(|error| Failure::passing(error.to_string()))
+        };
+        let found = tokio::time::timeout(TOKEN, self.agent.get_or_try_init(find)).await;
+        found.unwrap_or_else(|_| Err(Failure::passing("the API server does not give the agent's token")))
+    }
+
+    /// What the command of every start of this launch begins with.
+    fn mark(&self) -> String {
+        format!(": sandbar app {}-{}; ", self.order.run, self.order.attempt)
     }
 
     /// A process that was paused over its lease must not touch what its successor launched.
@@ -132,8 +150,8 @@ impl Launch {
     /// Starts the app, unless it was started before; gives its process.
     pub(super) async fn start(&self) -> Result<i32, Failure> {
         let (agent, app) = (self.agent().await?, &self.order.app);
-        let begin = format!(": sandbar app {}-{}; ", self.order.run, self.order.attempt);
-        let processes = agent.processes().await.map_err(|error| unanswered(&error))?;
+        let begin = self.mark();
+        let processes = agent.processes().await.map_err(|error| unanswered(Reason::AppExited, &error))?;
         let there = processes
             .iter()
             .find(|process| process.status == ProcessStatus::Running && process.command.starts_with(&begin));
@@ -141,11 +159,15 @@ impl Launch {
             return Ok(process.pid);
         }
         self.leads()?;
-        let command = format!("{begin}cd {} 2> /dev/null; exec sh -c \"$APP_COMMAND\"", app.name);
-        let env =
-            BTreeMap::from([("APP_COMMAND".to_owned(), app.run.clone()), ("PORT".to_owned(), app.port.to_string())]);
+        let command = format!("{begin}{ALONE}cd {} 2> /dev/null; exec sh -c \"$APP_COMMAND\"", app.name);
+        let lock = format!("../tmp/.sandbar_app-{}-{}-run.lock", self.order.run, self.order.attempt);
+        let env = BTreeMap::from([
+            ("APP_COMMAND".to_owned(), app.run.clone()),
+            ("APP_LOCK".to_owned(), lock),
+            ("PORT".to_owned(), app.port.to_string()),
+        ]);
         let request = BackgroundRequest { env: Some(env), ..BackgroundRequest::new(command) };
-        let started = agent.exec_background(&request).await.map_err(|error| unanswered(&error))?;
+        let started = agent.exec_background(&request).await.map_err(|error| unanswered(Reason::AppExited, &error))?;
         Ok(started.pid)
     }
 
@@ -171,6 +193,11 @@ impl Launch {
             Err(AgentError::NotFound { .. }) => return Some("its process is gone".to_owned()),
             Err(_) => return None,
         };
+        // Another process may have started it a moment before.
+        let (others, begin) = (agent.processes().await.ok()?, self.mark());
+        if others.iter().any(|other| other.status == ProcessStatus::Running && other.command.starts_with(&begin)) {
+            return None;
+        }
         let code = process.exit_code.map_or(String::new(), |code| format!(" with exit code {code}"));
         let log = agent.process_logs(pid, Some(LINES)).await.unwrap_or_default();
         Some(format!("it has ended{code}{}", said(&log)))
@@ -191,11 +218,13 @@ impl Launch {
             Err(AgentError::Timeout { .. }) => {
                 return Err(Failure::lasting(reason, format!("{what}: not done within {} s", request.timeout)));
             }
-            Err(error) => return Err(unanswered(&error)),
+            Err(error) => return Err(unanswered(reason, &error)),
         };
         match ended.code {
             0 => Ok(()),
-            SAID => Err(Failure::lasting(reason, format!("{what}: {}", ended.stderr))),
+            SAID if reason == Reason::SourceFailed => {
+                Err(Failure::lasting(reason, format!("{what}{}", said(&ended.stderr))))
+            }
             code => {
                 let text = [ended.stdout.trim(), &ended.stderr].join("\n");
                 Err(Failure::lasting(reason, format!("{what}: exit code {code}{}", said(&text))))
@@ -204,9 +233,9 @@ impl Launch {
     }
 }
 
-fn unanswered(error: &AgentError) -> Failure {
+fn unanswered(reason: Reason, error: &AgentError) -> Failure {
     match error {
-        AgentError::Invalid { detail } => Failure::lasting(Reason::SourceFailed, detail.clone()),
+        AgentError::Invalid { detail } => Failure::lasting(reason, detail.clone()),
         other => Failure::passing(other.to_string()),
     }
 }

@@ -15,6 +15,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Between two questions whether an app answers for the first time, or again.
 const ASK: Duration = Duration::from_millis(200);
 const ASK_SELDOM: Duration = Duration::from_secs(2);
+/// Questions in a row without an answer after which an app that has answered counts as silent.
+const SILENT_AFTER: u32 = 3;
 
 /// Why a step was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,11 +117,11 @@ impl Course {
     }
 
     async fn look_after(&self, pid: i32, period: Duration) {
-        let (began, mut answered, mut pause) = (Instant::now(), false, ASK);
+        let (began, mut answered, mut pause, mut silent) = (Instant::now(), false, ASK, 0);
         loop {
             let Err(message) = self.launch.answers().await else {
                 let took = (!answered).then(|| millis(began));
-                (answered, pause) = (true, ASK);
+                (answered, pause, silent) = (true, ASK, 0);
                 self.tell(|progress| {
                     progress.state = State::Ready;
                     progress.timings.answer_ms = progress.timings.answer_ms.or(took);
@@ -130,11 +132,13 @@ impl Course {
             if let Some(last) = self.launch.last_words(pid).await {
                 return self.fail(Reason::AppExited, last);
             }
-            self.tell(|progress| {
-                progress.state = match answered {
-                    true => State::Silent { message },
-                    false => doing(LaunchStep::Answer, Some(message)),
-                };
+            silent += 1;
+            self.tell(|progress| match (&progress.state, answered) {
+                // What it answers instead may be another thing each time; the first stands (S10).
+                (State::Silent { .. }, true) => {}
+                (_, true) if silent < SILENT_AFTER => {}
+                (_, true) => progress.state = State::Silent { message },
+                (_, false) => progress.state = doing(LaunchStep::Answer, Some(message)),
             });
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(ASK_SELDOM);

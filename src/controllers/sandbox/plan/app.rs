@@ -1,7 +1,7 @@
 //! The app that a claim launches: brought up in its sandbox once that is ready with its files, and looked after while
 //! it runs. One that has ended is not started again by itself: its holder sees why.
 
-use super::{Draft, Effect, hibernation};
+use super::{Draft, Effect};
 use crate::api::conditions::{Reason, Type, truncate};
 use crate::api::{App, AppRef, AppSource, AppStatus, InstanceStatus, LaunchStep, Phase, Timings, note};
 use crate::controllers::launches::{Order, Progress, State};
@@ -16,8 +16,10 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     let Some(wish) = draft.facts.sandbox.held_by().and_then(|claim| claim.app.as_ref()) else { return };
     let ready = |instance: &&InstanceStatus| instance.ready_at.is_some() && instance.failure.is_none();
     let instance = draft.status.instance.clone().filter(|instance| ready(&instance));
-    let leaves = draft.status.phase == Some(Phase::Failed) || hibernation::is_asked(draft);
-    let Some(instance) = instance.filter(|_| !leaves) else { return stop(draft) };
+    // One that is only asked for may find no store, and then the sandbox goes on running.
+    let sleeps = draft.status.hibernation.as_ref().is_some_and(|hibernation| !hibernation.is_over());
+    let leaves = draft.status.phase == Some(Phase::Failed) || sleeps;
+    let Some(instance) = instance.filter(|_| !leaves) else { return stop(draft, sleeps) };
     let waits = draft.status.claim_files.as_ref().is_none_or(|files| files.restored_at.is_none());
     if waits && draft.facts.sandbox.awaited_snapshot().is_some() {
         return;
@@ -30,12 +32,16 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
 }
 
 /// Nobody is to look after it any more.
-fn stop(draft: &mut Draft<'_>) {
+fn stop(draft: &mut Draft<'_>, sleeps: bool) {
     if draft.facts.launch.is_some() {
         draft.effects.push(Effect::EndLaunch);
     }
-    if draft.status.app.is_some() {
-        draft.want(Type::AppReady, false, Reason::Hibernated, "its sandbox does not run");
+    // Why it failed stays to be read.
+    let ran = draft.status.app.as_ref().is_some_and(|status| status.step != LaunchStep::Failed);
+    match ran {
+        true if sleeps => draft.want(Type::AppReady, false, Reason::Hibernated, "its sandbox does not run"),
+        true => draft.want(Type::AppReady, false, Reason::InstanceLost, "its sandbox is gone"),
+        false => {}
     }
 }
 
@@ -43,15 +49,14 @@ fn begin(draft: &mut Draft<'_>, wish: &AppRef, before: Option<AppStatus>, instan
     if !draft.facts.probe.is_some_and(|probe| probe.healthy) {
         return;
     }
-    // What slept wakes with its files; a container that was replaced has none.
-    let woken = before.as_ref().is_some_and(|before| before.attempt != instance.attempt);
+    let there = before.as_ref().is_some_and(|before| woke_with_it(draft, before, instance));
     let app = match (before, &draft.facts.app) {
         (Some(before), _) => before.app,
         (None, AppFact::Known(app)) => app.as_ref().clone(),
         (None, AppFact::Unknown { names }) => return unknown(draft, wish, names),
         (None, AppFact::None | AppFact::NoPool) => return draft.again(LOOK_AGAIN),
     };
-    let Some(source) = source(draft, wish, &app).map(|source| if woken { AppSource::Image } else { source }) else {
+    let Some(source) = source(draft, wish, &app).map(|source| if there { AppSource::Image } else { source }) else {
         return;
     };
     let status = AppStatus {
@@ -59,7 +64,8 @@ fn begin(draft: &mut Draft<'_>, wish: &AppRef, before: Option<AppStatus>, instan
         deployment_id: instance.deployment_id.clone(),
         begun_at: draft.time(),
         step: LaunchStep::Files,
-        source: None,
+        // Written before anything is done: another process must not put a snapshot over what its holder has made (S8).
+        source: there.then_some(AppSource::Image),
         pid: None,
         app,
     };
@@ -74,6 +80,13 @@ fn begin(draft: &mut Draft<'_>, wish: &AppRef, before: Option<AppStatus>, instan
     draft.status.timings = Some(Timings::default());
     draft.effects.push(Effect::Launch { order, pid: None });
     launching(draft, LaunchStep::Files, None);
+}
+
+/// Whether the app's files slept with the sandbox and came back with it. A container that was replaced has none.
+fn woke_with_it(draft: &Draft<'_>, before: &AppStatus, instance: &InstanceStatus) -> bool {
+    let slept = draft.status.hibernation.as_ref();
+    let restored = slept.is_some_and(|slept| slept.restored_at.is_some() && slept.lost_at.is_none());
+    restored && before.source.is_some() && before.attempt != instance.attempt
 }
 
 /// Where its files are taken from first.
@@ -104,7 +117,6 @@ fn unknown(draft: &mut Draft<'_>, wish: &AppRef, names: &[String]) {
     let pool = &draft.facts.sandbox.spec.pool_ref.name;
     let message = unknown_app(&wish.name, pool, names);
     refuse(draft, message);
-    draft.again(LOOK_AGAIN);
 }
 
 /// What to say of an app that the pool does not have.
@@ -123,6 +135,7 @@ fn refuse(draft: &mut Draft<'_>, message: String) {
         say(draft, true, &message);
         draft.event(true, Reason::UnknownApp, message.clone());
     }
+    draft.again(LOOK_AGAIN);
     draft.want(Type::AppReady, false, Reason::UnknownApp, message);
 }
 
@@ -139,8 +152,12 @@ fn follow(draft: &mut Draft<'_>, wish: &AppRef, mut status: AppStatus) {
     }
     let Some(source) = status.source.or_else(|| source(draft, wish, &status.app)) else { return };
     let order = order(draft, &status, source);
+    let late = status.step != LaunchStep::Ready && past_deadline(draft, &status);
     let known = draft.facts.launch.as_ref().filter(|(started, _)| same(started, &order));
     let Some(progress) = known.map(|(_, progress)| progress.clone()) else {
+        if late {
+            return fail(draft, Reason::DeadlineExceeded, &late_message(draft, status.step, None));
+        }
         // A new process: it goes on where the last one was.
         draft.effects.push(Effect::Launch { order, pid: status.pid });
         return stand(draft, &status);
@@ -148,7 +165,6 @@ fn follow(draft: &mut Draft<'_>, wish: &AppRef, mut status: AppStatus) {
     advance(draft, &mut status, &progress);
     match progress.state {
         State::Doing { step, trouble } if status.step != LaunchStep::Ready => {
-            let late = past_deadline(draft, &status);
             draft.status.app = Some(status);
             match late {
                 true => fail(draft, Reason::DeadlineExceeded, &late_message(draft, step, trouble.as_deref())),

@@ -204,10 +204,10 @@ impl Draft<'_> {
         self.status.expires_at = status.expires_at.clone().or_else(|| self.expiry(member));
         self.status.url.clone_from(&status.url);
         self.status.start_kind = status.start_kind;
+        self.wanted.extend(story::app_ready(&status));
         if ready {
             let (phase, reason) = story::phase_of(&status);
             self.phase(phase, reason);
-            self.wanted.extend(story::app_ready(&status));
             self.wanted.push(Wanted::new(Type::Claimed, true, Reason::Claimed, format!("holds {}", name_of(member))));
             self.wanted.push(Wanted::new(Type::Ready, true, Reason::Healthy, "the sandbox can be used"));
         } else if let Some((phase, reason, message)) = asleep(member) {
@@ -267,6 +267,9 @@ impl Draft<'_> {
         self.status.ended_at.get_or_insert(Time(conditions::whole_second(self.facts.now)));
         self.status.url = None;
         self.wanted.push(Wanted::new(Type::Ready, false, reason, message));
+        if self.status.conditions.iter().any(|told| told.type_ == Type::AppReady.as_str() && told.status == "True") {
+            self.wanted.push(Wanted::new(Type::AppReady, false, reason, message));
+        }
         let warning = !matches!(reason, Reason::Expired | Reason::Released);
         self.effects.push(Effect::Event { warning, reason, note: message.to_owned() });
         self.again(Duration::from_millis(100));

@@ -3,7 +3,9 @@
 use super::fixture::*;
 use super::hibernation::{after, asked, done, reason, run, running, status};
 use crate::api::conditions::{Reason, Type, is_true};
-use crate::api::{App, AppRef, AppSource, GitSource, LaunchStep, OperatingMode, Phase, SnapshotRef, Span, Timings};
+use crate::api::{
+    App, AppRef, AppSource, GitSource, HibernationStatus, LaunchStep, OperatingMode, Phase, SnapshotRef, Span, Timings,
+};
 use crate::controllers::launches::{Order, Progress, State};
 use crate::controllers::sandbox::facts::{AppFact, MemberFacts, ProbeFact};
 use crate::controllers::sandbox::plan::{Effect, Plan};
@@ -218,6 +220,9 @@ fn it_sleeps_with_its_sandbox_and_a_replaced_container_gets_it_again() {
     let mut facts = up();
     asked(&mut facts, OperatingMode::Hibernated);
     let plan = run(&facts);
+    assert!(is_true(&plan.status.conditions, Type::AppReady), "it runs until its files are being kept");
+    facts = after(&facts, plan);
+    let plan = run(&facts);
     assert!(plan.effects.contains(&Effect::EndLaunch) && !is_true(&plan.status.conditions, Type::AppReady));
 
     let mut facts = up();
@@ -225,4 +230,49 @@ fn it_sleeps_with_its_sandbox_and_a_replaced_container_gets_it_again() {
     facts = after(&facts, run(&facts));
     let again = Order { deployment: Some("d2".into()), ..order(AppSource::Snapshot) };
     assert_eq!(done(&run(&facts)), [&Effect::Launch { order: again, pid: None }]);
+}
+
+/// One that slept with its app, and whose new instance has its files again.
+fn woken(source: Option<AppSource>, lost: bool) -> MemberFacts {
+    let mut facts = up();
+    let sandbox = Arc::make_mut(&mut facts.sandbox);
+    let status = sandbox.status.as_mut().expect("a status");
+    let mut slept = HibernationStatus::begun(None, time(300));
+    slept.saved_at = Some(time(301));
+    (slept.restored_at, slept.lost_at) = if lost { (None, Some(time(400))) } else { (Some(time(400)), None) };
+    status.hibernation = Some(slept);
+    let app = status.app.as_mut().expect("an app");
+    // What runs is another attempt than the one that the app was launched in.
+    (app.source, app.attempt) = (source, 0);
+    facts.launch = None;
+    facts
+}
+
+#[test]
+fn what_its_holder_has_made_is_never_replaced_by_a_snapshot_after_a_sleep_s8() {
+    let facts = woken(Some(AppSource::Snapshot), false);
+    let plan = run(&facts);
+    let again = Effect::Launch { order: order(AppSource::Image), pid: None };
+    assert_eq!(done(&plan), [&again]);
+    assert_eq!(plan.status.app.as_ref().and_then(|app| app.source), Some(AppSource::Image));
+    let facts = after(&facts, plan);
+    assert_eq!(done(&run(&facts)), [&again], "also by a process that knows only what is written");
+}
+
+#[test]
+fn an_app_whose_files_were_never_there_or_are_lost_gets_them_after_a_sleep() {
+    for facts in [woken(None, false), woken(Some(AppSource::Snapshot), true)] {
+        assert_eq!(done(&run(&facts)), [&launch(None)]);
+    }
+}
+
+#[test]
+fn a_new_process_ends_a_launch_whose_time_is_over_s13() {
+    let facts = just_claimed();
+    let mut facts = after(&facts, run(&facts));
+    (facts.app, facts.launch) = (AppFact::None, None);
+    assert!(run(&facts).again.is_some_and(|again| again <= Duration::from_secs(300)));
+    facts.now = at(500);
+    let plan = run(&facts);
+    assert_eq!(reason(&plan.status, Type::AppReady), "DeadlineExceeded");
 }
