@@ -42,6 +42,7 @@ pub async fn stop(Given(desk): Given<Shared>, caller: Caller, RunId(id): RunId) 
     if run.is_over() {
         return Ok(Json(Stopped { run_id: id, status: run.state }));
     }
+    desk.quota.ends(&id);
     desk.claims.end(&id).await?;
     tracing::info!(run = id, by = ?caller.holder(), "stopped");
     Ok(Json(Stopped { run_id: id, status: State::Stopping }))

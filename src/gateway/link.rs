@@ -20,11 +20,19 @@ const REMEMBERED: usize = 4096;
 /// Links that are made at once.
 const AT_ONCE: usize = 16;
 
+/// A link, and what it was made from: an instance that woke has another address.
+#[derive(Clone)]
+struct Made {
+    expires: Timestamp,
+    url: String,
+    link: String,
+}
+
 /// Makes links, each once.
 pub struct Links {
     sandboxes: Api<Sandbox>,
     secrets: Api<Secret>,
-    made: Mutex<HashMap<String, (Timestamp, String)>>,
+    made: Mutex<HashMap<String, Made>>,
 }
 
 impl Links {
@@ -45,18 +53,18 @@ impl Links {
             Some(bound) => (&bound.name, &bound.uid),
             None => (&run.name, &run.uid),
         };
-        let expires = run.expires?;
+        let (expires, url) = (run.expires?, run.url.clone()?);
         let known = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned();
-        if let Some((_, link)) = known.filter(|(until, _)| *until == expires) {
-            return Some(link);
+        if let Some(made) = known.filter(|made| made.expires == expires && made.url == url) {
+            return Some(made.link);
         }
-        let made = tokio::time::timeout(PATIENCE, self.make(member, uid, expires)).await.ok().flatten()?;
+        let link = tokio::time::timeout(PATIENCE, self.make(member, uid, &url, expires)).await.ok().flatten()?;
         let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= REMEMBERED {
             all.clear();
         }
-        all.insert(uid.clone(), (expires, made.clone()));
-        Some(made)
+        all.insert(uid.clone(), Made { expires, url, link: link.clone() });
+        Some(link)
     }
 
     /// The same for several, in their order.
@@ -65,14 +73,14 @@ impl Links {
         stream::iter(each).buffered(AT_ONCE).collect().await
     }
 
-    async fn make(&self, member: &str, uid: &str, expires: Timestamp) -> Option<String> {
+    async fn make(&self, member: &str, uid: &str, url: &str, expires: Timestamp) -> Option<String> {
         let told = |error: &dyn std::error::Error| tracing::warn!(member, error = chain(error), "no link can be made");
         let found = self.sandboxes.get_opt(member).await.inspect_err(|error| told(error)).ok()??;
         let status = found.status.filter(|_| found.metadata.uid.as_deref() == Some(uid))?;
         let port = u16::try_from(status.app?.app.port).ok()?;
         let secret = self.secrets.get_opt(&agent_secret_name(uid)).await.inspect_err(|error| told(error)).ok()??;
         let token = String::from_utf8(secret.data?.remove(AGENT_TOKEN_KEY)?.0).ok()?;
-        let link = mint(&status.url?, &token, port, expires).inspect_err(|error| told(error)).ok()?;
+        let link = mint(url, &token, port, expires).inspect_err(|error| told(error)).ok()?;
         Some(link.into())
     }
 }

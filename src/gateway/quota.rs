@@ -24,7 +24,7 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct Quota {
     limits: Limits,
-    /// Those of this process that the watch has not shown yet.
+    /// Those of this process.
     fresh: Mutex<Vec<Launch>>,
 }
 
@@ -33,6 +33,8 @@ struct Launch {
     id: String,
     holder: String,
     at: Timestamp,
+    /// It became a request, which counts also when it is gone before it has held anything.
+    seen: bool,
 }
 
 impl Quota {
@@ -54,16 +56,23 @@ impl Quota {
             return Ok(());
         }
         let mut fresh = self.fresh();
-        fresh.retain(|launch| runs.get(&launch.id).is_none() && now.duration_since(launch.at) < SEEN_WITHIN);
+        fresh.iter_mut().for_each(|launch| launch.seen |= runs.get(&launch.id).is_some());
+        fresh.retain(|launch| now.duration_since(launch.at) < if launch.seen { HOUR } else { SEEN_WITHIN });
         let seen = runs.all().into_iter().filter(|run| !run.member);
         let mut launches: Vec<(String, Timestamp)> = seen.map(|run| (run.holder.clone(), run.created)).collect();
-        launches.extend(fresh.iter().map(|launch| (launch.holder.clone(), launch.at)));
+        let unseen = fresh.iter().filter(|launch| runs.get(&launch.id).is_none());
+        launches.extend(unseen.map(|launch| (launch.holder.clone(), launch.at)));
         launches.retain(|(_, at)| now.duration_since(*at) < HOUR);
         let own = launches.iter().filter(|(of, _)| of == holder).map(|(_, at)| *at).collect();
         room("you have", self.limits.per_caller, own, now)?;
         room("all callers together have", self.limits.in_all, launches.iter().map(|(_, at)| *at).collect(), now)?;
-        fresh.push(Launch { id: id.to_owned(), holder: holder.to_owned(), at: now });
+        fresh.push(Launch { id: id.to_owned(), holder: holder.to_owned(), at: now, seen: false });
         Ok(())
+    }
+
+    /// It was launched, and is being ended.
+    pub fn ends(&self, id: &str) {
+        self.fresh().iter_mut().filter(|launch| launch.id == id).for_each(|launch| launch.seen = true);
     }
 
     /// Nothing was launched.
