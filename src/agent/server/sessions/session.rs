@@ -22,8 +22,11 @@ use tokio_util::sync::CancellationToken;
 const SIZE: (u16, u16) = (80, 24);
 /// How long a terminal whose programs have ended may take to show the rest.
 const REST: Duration = Duration::from_secs(1);
-/// How often an interrupted command is killed before the shell is given up: a script may go on with its next line.
-const KILLS: usize = 10;
+/// How long a shell may take to begin with what is typed, on a busy machine, before it counts as stopped.
+const ATTENTION: Duration = Duration::from_secs(4);
+/// How often an interrupted command is killed before the shell is given up: a script may go on with its next line, and
+/// a busy machine is slow to start it.
+const KILLS: usize = 20;
 /// How long each of them may take.
 const KILL: Duration = Duration::from_millis(200);
 
@@ -197,7 +200,7 @@ impl Turn {
     async fn interrupt(&mut self, words: &Words, stage: &mut watch::Receiver<Stage>) -> bool {
         // Half a line cannot be taken back, and a shell that takes up nothing was stopped itself.
         let begun = stage.wait_for(|stage| *stage != Stage::Waiting);
-        if !self.typed || timeout(GRACE, begun).await.is_err() {
+        if !self.typed || timeout(ATTENTION, begun).await.is_err() {
             return false;
         }
         self.signal(false);
