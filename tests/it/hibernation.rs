@@ -134,7 +134,8 @@ async fn a_hibernated_run_costs_nothing_and_wakes_with_its_files_s1_s10() {
     stage.scene.level(1).await;
     let cost = |sandbox: &Sandbox| sandbox.status.as_ref().and_then(|status| status.cost.clone()).unwrap_or_default();
     let slept = cost(&asleep);
-    assert!(slept.settled_usd >= slept.held_usd && slept.held_usd > Usd::ZERO && slept.since.is_none(), "{slept:?}");
+    // It may have been held for less than a second, which costs nothing; its instance costs a minute at least.
+    assert!(slept.settled_usd >= slept.held_usd && slept.settled_usd > Usd::ZERO && slept.since.is_none(), "{slept:?}");
     let other = cost(&stage.scene.sandboxes.get("python-1").await.unwrap()).usd_per_hour.expect("a price");
     stage
         .scene
@@ -153,12 +154,14 @@ async fn a_hibernated_run_costs_nothing_and_wakes_with_its_files_s1_s10() {
     let second = stage.scene.app_of(&member).await;
     assert!(second.id != first.id && second.name != first.name, "a new attempt has a new name");
     let events: Api<Event> = stage.scene.env.api();
-    let list = events.list(&Default::default()).await.unwrap();
-    let reasons: Vec<_> = list.iter().filter_map(|event| event.reason.as_deref()).collect();
-    assert!(
-        ["Hibernating", "Hibernated", "Waking", "Restored"].iter().all(|word| reasons.contains(word)),
-        "{reasons:?}"
-    );
+    // They are posted beside the work, not before it.
+    eventually("every step has its Event", async || {
+        let list = events.list(&Default::default()).await.unwrap();
+        let reasons: Vec<_> = list.iter().filter_map(|event| event.reason.as_deref()).collect();
+        let all = ["Hibernating", "Hibernated", "Waking", "Restored"].iter().all(|word| reasons.contains(word));
+        if all { Ok(()) } else { Err(format!("{reasons:?}")) }
+    })
+    .await;
 
     assert_eq!(stage.stored().len(), 1);
     stage.scene.delete(&name(&member)).await;

@@ -71,7 +71,9 @@ with connect(address) as socket:
         # Control keys are the terminal's.
         typed(socket, "PS1='now''>'\r")
         until(socket, "now>")
-        typed(socket, "sleep 1000; echo after\r")
+        # Pressed before the program has the terminal, Ctrl-C would be the shell's.
+        typed(socket, "sh -c 'echo go''ing; exec sleep 1000'; echo after\r")
+        until(socket, "going")
         typed(socket, "\x03")
         until(socket, "now>")
     typed(socket, "")

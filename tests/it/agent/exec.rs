@@ -52,7 +52,7 @@ async fn a_time_out_is_408_and_ends_grandchildren_that_ignore_sigterm() {
     let (status, answer) = agent.call("POST", "/api/exec", Some(body)).await;
     assert_eq!(status, 408, "{answer}");
     assert!(answer["detail"].as_str().unwrap().contains("timed out after 1 s"));
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
     for file in ["stubborn", "plain"] {
         let pid = pid_in(&agent, file).await;
         // A zombie would still be listed there.
@@ -79,7 +79,7 @@ async fn a_process_left_in_the_background_neither_delays_the_answer_nor_dies() {
     let command = "(sleep 2; echo still writing; echo $? > wrote; sleep 300) & echo $! > left; echo done";
     let begin = Instant::now();
     let output = agent.client().exec(&ExecRequest::new(command).timeout(60)).await.unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(200), "{:?}", begin.elapsed());
     assert_eq!((output.stdout.as_str(), output.exit_code), ("done\n", 0));
     eventually("it could write", || agent.workspace().join("wrote").exists()).await;
     assert!(alive(pid_in(&agent, "left").await));

@@ -189,7 +189,7 @@ async fn a_time_out_ends_the_command_and_leaves_a_usable_session() {
             output.output.starts_with("begun\n") && !output.output.contains("not reached"),
             "{command}: {output:?}"
         );
-        assert!(begin.elapsed() < Duration::from_secs(8), "{command}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(60), "{command}: {:?}, not its own end", begin.elapsed());
         assert_eq!(session.shows("echo $state").await, "kept\n", "{command}");
     }
 }
@@ -255,7 +255,7 @@ async fn a_client_that_goes_away_takes_its_command_with_it_and_leaves_the_sessio
     let begin = Instant::now();
     let output = loop {
         match session.try_run(&SessionExec::new("echo $state")).await {
-            Err(AgentError::Busy { .. }) => assert!(begin.elapsed() < Duration::from_secs(10)),
+            Err(AgentError::Busy { .. }) => assert!(begin.elapsed() < Duration::from_secs(60)),
             other => break other.unwrap(),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
