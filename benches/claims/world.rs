@@ -51,7 +51,7 @@ impl Bench {
         let say = |line: &str| eprintln!("{line}");
         let program = env!("CARGO_BIN_EXE_sandbar").into();
         let cloud = CloudOptions { token: new_token(), speed: Some(SPEED), virtual_apps: true, seed: Some(1) };
-        let options = WorldOptions { dir: folder.to_owned(), program, cloud, operator: None };
+        let options = WorldOptions { dir: folder.to_owned(), program, cloud, operator: None, gateway: false };
         let world = LocalWorld::start(&options, &say).await?;
         let operator = Operator::start(&world.operator_options()).await?;
         let sent = Arc::new(AtomicU64::new(0));

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use sandbar::cloudsim::admin::{AccountSettings, Limits, Seconds, SimAdmin, Timings};
 use sandbar::dev::cloud::{CloudOptions, new_token};
-use sandbar::dev::operator::{Operator, OperatorOptions};
+use sandbar::dev::operator::Operator;
 use sandbar::dev::world::{LocalWorld, WorldOptions};
 use serde_json::json;
 
@@ -58,7 +58,7 @@ impl World {
         let say = |line: &str| eprintln!("{line}");
         let program = env!("CARGO_BIN_EXE_sandbar").into();
         let cloud = CloudOptions { token: new_token(), speed: Some(1.0), virtual_apps: true, seed: Some(1) };
-        let options = WorldOptions { dir: folder.to_owned(), program, cloud, operator: None };
+        let options = WorldOptions { dir: folder.to_owned(), program, cloud, operator: None, gateway: false };
         let world = LocalWorld::start(&options, &say).await?;
         let client = world.client().await?;
         let kubeconfig = Kubeconfig::read_from(world.operator_kubeconfig())?;
@@ -108,7 +108,7 @@ impl World {
     /// Starts the operator without waiting for it.
     pub async fn start_operator(&mut self) -> Result<&Operator> {
         let arguments = ["--installation-id", INSTALLATION].map(str::to_owned).into();
-        let options = OperatorOptions { arguments, ..self.world.operator_options() };
+        let options = self.world.operator_options().with(arguments);
         Ok(self.operator.insert(Operator::spawn(&options).await?))
     }
 

@@ -58,7 +58,7 @@ impl World {
         let program = env!("CARGO_BIN_EXE_sandbar").into();
         let seed = Some(crate::script::SEED);
         let cloud = CloudOptions { token: new_token(), speed: Some(script.speed), virtual_apps: true, seed };
-        let options = WorldOptions { dir: folder.join("world"), program, cloud, operator: None };
+        let options = WorldOptions { dir: folder.join("world"), program, cloud, operator: None, gateway: false };
         let local = LocalWorld::start(&options, &say).await?;
         let (client, sim) = (local.client().await?, SimAdmin::new(local.cloud().url()));
         let tokens = [new_token(), new_token()];
@@ -69,7 +69,7 @@ impl World {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CREDENTIALS}, "stringData": {"token": token}});
         let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
         secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
-        let options = OperatorOptions { arguments: flags(script.speed), ..local.operator_options() };
+        let options = local.operator_options().with(flags(script.speed));
         let operator = Deployment::start(options).await?;
         Ok(Self { operator, local, client, sim, library_token })
     }

@@ -24,8 +24,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Start a control plane, a simulated cloud and the operator; runs until
-    /// Ctrl-C or `sandbar dev down`
+    /// Start a control plane, a simulated cloud, the operator and the gateway
+    /// with its page, open to everybody on this machine; runs until Ctrl-C or `sandbar dev down`
     Up(Up),
     /// End the local world that runs in a folder
     Down(Down),
@@ -62,6 +62,8 @@ struct Up {
 enum Part {
     /// The operator
     Operator,
+    /// The gateway
+    Gateway,
 }
 
 #[derive(Debug, clap::Args)]
@@ -97,6 +99,7 @@ async fn run_up(up: Up) -> Result<ExitCode, Failure> {
         program: std::env::current_exe()?,
         cloud: CloudOptions { token: new_token(), speed: up.speed, virtual_apps: up.virtual_apps, seed: up.seed },
         operator: (!up.without.contains(&Part::Operator)).then_some(up.operator),
+        gateway: !up.without.contains(&Part::Gateway),
     };
     let mut end = Box::pin(told_to_end()?);
     let world = tokio::select! {

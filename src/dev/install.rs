@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -111,6 +112,23 @@ pub async fn manifests(client: &Client) -> Result<(), InstallError> {
         }
     }
     policy_enforced(client).await
+}
+
+/// Lets the gateway serve a namespace.
+///
+/// # Errors
+/// When the server refuses it.
+pub async fn gateway_serves(client: &Client, namespace: &str) -> Result<(), InstallError> {
+    let binding = serde_json::json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": GATEWAY_ACCOUNT},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": GATEWAY_ACCOUNT},
+        "subjects": [{"kind": "ServiceAccount", "name": GATEWAY_ACCOUNT, "namespace": NAMESPACE}],
+    });
+    let api: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+    api.patch(GATEWAY_ACCOUNT, &params(), &Patch::Apply(&binding)).await.map_err(refused("the gateway's binding"))?;
+    Ok(())
 }
 
 /// Stores the provider's token where the examples look for it, open to the

@@ -1,5 +1,5 @@
 //! A whole local world in child processes: control plane, simulated cloud,
-//! operator. The command `sandbar dev`, the demo and the integration tests
+//! operator, gateway. The command `sandbar dev`, the demo and the integration tests
 //! share it.
 
 pub mod binaries;
@@ -7,6 +7,7 @@ pub mod cloud;
 pub mod command;
 pub mod controlplane;
 pub mod demo;
+pub mod gateway;
 pub mod install;
 pub mod kubeconfig;
 pub mod nursery;
@@ -14,6 +15,7 @@ pub mod operator;
 pub mod pki;
 pub mod place;
 pub mod ports;
+pub mod server;
 pub mod world;
 
 use std::io::{self, Write};

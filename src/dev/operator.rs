@@ -1,141 +1,80 @@
 //! The operator as a child process, under the identity that is shipped.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::process::ExitStatus;
 
-use tokio::time::Instant;
-
+use super::install;
 use super::nursery::Child;
-use super::{install, ports};
-
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// More than the operator needs to finish what it does and let go its Lease.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+use super::server::{Server, ServerError, ServerOptions};
 
 /// How an operator is started.
 #[derive(Clone, Debug)]
 pub struct OperatorOptions {
-    /// The `sandbar` program.
-    pub program: PathBuf,
-    /// Kubeconfig of its identity.
-    pub kubeconfig: PathBuf,
+    /// As any server.
+    pub server: ServerOptions,
     /// Base address of the cloud's API.
     pub cloud_url: String,
-    /// Further arguments.
-    pub arguments: Vec<String>,
-    /// Further environment.
-    pub environment: Vec<(String, String)>,
-    /// Its log, appended to.
-    pub log: PathBuf,
 }
 
-/// Why the operator does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum OperatorError {
-    /// It could not be started.
-    #[error("cannot start the operator")]
-    Spawn(#[from] std::io::Error),
-    /// It ended instead of getting ready.
-    #[error("the operator ended before it was ready ({status}); the last lines of {log}:\n{tail}")]
-    Ended {
-        /// How it ended.
-        status: ExitStatus,
-        /// Its log.
-        log: PathBuf,
-        /// What it said last.
-        tail: String,
-    },
-    /// It does not get ready.
-    #[error("the operator was not ready within {} s; /readyz: {last}; the last lines of {log}:\n{tail}", READY_WITHIN.as_secs())]
-    Late {
-        /// What `/readyz` answered last.
-        last: String,
-        /// Its log.
-        log: PathBuf,
-        /// What it said last.
-        tail: String,
-    },
+impl OperatorOptions {
+    /// The same with these further arguments instead.
+    pub fn with(mut self, arguments: Vec<String>) -> Self {
+        self.server.arguments = arguments;
+        self
+    }
+
+    fn arguments(&self, ports: &[u16]) -> Vec<String> {
+        let [metrics, consoles] = [ports[0], ports[1]].map(|port| format!("127.0.0.1:{port}"));
+        let consoles_url = format!("http://{consoles}");
+        let arguments = [
+            ["--namespace", install::NAMESPACE],
+            ["--digitalocean-url", &self.cloud_url],
+            ["--metrics-listen", &metrics],
+            ["--console-listen", &consoles],
+            ["--console-url", &consoles_url],
+        ];
+        ["controller"].into_iter().chain(arguments.into_iter().flatten()).map(str::to_owned).collect()
+    }
 }
 
 /// A running operator. Dropping it kills it.
 #[derive(Debug)]
-pub struct Operator {
-    child: Child,
-    port: u16,
-    consoles: u16,
-}
+pub struct Operator(Server);
 
 impl Operator {
     /// Starts `program controller` without waiting for it.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn spawn(options: &OperatorOptions) -> Result<Self, OperatorError> {
-        let (port, consoles) = (ports::free()?, ports::free()?);
-        let mut command = Command::new(&options.program);
-        command
-            .arg("controller")
-            .args(["--namespace", install::NAMESPACE, "--digitalocean-url", &options.cloud_url])
-            .args(["--metrics-listen", &format!("127.0.0.1:{port}")])
-            .args(["--console-listen", &format!("127.0.0.1:{consoles}")])
-            .args(["--console-url", &format!("http://127.0.0.1:{consoles}")])
-            .args(&options.arguments)
-            .env("KUBECONFIG", &options.kubeconfig)
-            .envs(options.environment.iter().map(|(name, value)| (name, value)));
-        Ok(Self { child: Child::spawn("operator", command, &options.log).await?, port, consoles })
+    pub async fn spawn(options: &OperatorOptions) -> Result<Self, ServerError> {
+        Server::spawn("operator", &options.server, 2, |ports| options.arguments(ports)).await.map(Self)
     }
 
     /// Starts `program controller` and waits until `/readyz` says so, on
-    /// another port if somebody took the first one.
+    /// other ports if somebody took the first ones.
     ///
     /// # Errors
     /// When it cannot be started or does not get ready.
-    pub async fn start(options: &OperatorOptions) -> Result<Self, OperatorError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let operator = Self::spawn(options).await?;
-            match operator.wait_until_ready().await {
-                Ok(()) => return Ok(operator),
-                Err(OperatorError::Ended { .. })
-                    if tries < 5 && (ports::taken(operator.port) || ports::taken(operator.consoles)) => {}
-                Err(error) => return Err(error),
-            }
-        }
+    pub async fn start(options: &OperatorOptions) -> Result<Self, ServerError> {
+        Server::start("operator", &options.server, 2, |ports| options.arguments(ports)).await.map(Self)
     }
 
     /// Waits until `/readyz` answers 200.
     ///
     /// # Errors
     /// When it ends first or does not get ready in time.
-    pub async fn wait_until_ready(&self) -> Result<(), OperatorError> {
-        let (http, url) = (reqwest::Client::new(), format!("{}/readyz", self.base_url()));
-        let until = Instant::now() + READY_WITHIN;
-        let (log, mut last) = (self.child.log().to_owned(), "no answer".to_owned());
-        while Instant::now() < until {
-            if let Some(status) = self.child.status() {
-                return Err(OperatorError::Ended { status, log, tail: self.child.tail(15) });
-            }
-            if let Ok(answer) = http.get(&url).timeout(Duration::from_secs(2)).send().await {
-                if answer.status().is_success() {
-                    return Ok(());
-                }
-                last = answer.text().await.unwrap_or_default();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Err(OperatorError::Late { last, log, tail: self.child.tail(15) })
+    pub async fn wait_until_ready(&self) -> Result<(), ServerError> {
+        self.0.wait_until_ready().await
     }
 
     /// The process.
     pub fn child(&self) -> &Child {
-        &self.child
+        self.0.child()
     }
 
     /// Where `/metrics`, `/healthz` and `/readyz` are, without a slash at the end.
     pub fn base_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.0.base_url()
     }
 
     /// The address of its metrics.
@@ -145,12 +84,12 @@ impl Operator {
 
     /// Asks it to end (SIGTERM) and waits until it is gone.
     pub async fn stop(self) -> ExitStatus {
-        self.child.stop(STOP_WITHIN).await
+        self.0.stop().await
     }
 
     /// Ends it in the middle of whatever it does (SIGKILL).
     pub async fn kill(self) -> ExitStatus {
-        self.child.kill().await
+        self.0.kill().await
     }
 }
 
@@ -170,16 +109,16 @@ mod tests {
         let program = dir.path().join("sandbar");
         std::fs::write(&program, "#!/bin/sh\necho \"$KUBECONFIG $EXTRA $@\"; exit 3\n").unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let options = OperatorOptions {
+        let server = ServerOptions {
             program,
             kubeconfig: "/k".into(),
-            cloud_url: "http://cloud".to_owned(),
             arguments: vec!["--watch-namespace".to_owned(), "n".to_owned()],
             environment: vec![("EXTRA".to_owned(), "more".to_owned())],
             log: log(dir.path()),
         };
+        let options = OperatorOptions { server, cloud_url: "http://cloud".to_owned() };
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let OperatorError::Ended { status, tail, .. } = Operator::start(&options).await.unwrap_err() else {
+        let ServerError::Ended { status, tail, .. } = Operator::start(&options).await.unwrap_err() else {
             panic!("it did not end");
         };
         assert_eq!(status.code(), Some(3));

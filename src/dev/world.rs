@@ -8,11 +8,13 @@ use kube::Client;
 use super::binaries::{Binaries, BinaryError, Say};
 use super::cloud::{Cloud, CloudError, CloudOptions};
 use super::controlplane::{ControlPlane, ControlPlaneError};
+use super::gateway::{self, Gateway};
 use super::install::{self, InstallError};
 use super::kubeconfig::{self, Identity};
 use super::nursery::Child;
-use super::operator::{self, Operator, OperatorError, OperatorOptions};
+use super::operator::{self, Operator, OperatorOptions};
 use super::place::{Place, PlaceError};
+use super::server::{ServerError, ServerOptions};
 
 /// What a world consists of.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct WorldOptions {
     pub cloud: CloudOptions,
     /// Further flags of the operator; absent = it does not run.
     pub operator: Option<Vec<String>>,
+    /// Whether a gateway runs, with the page.
+    pub gateway: bool,
 }
 
 /// Why a world did not come up.
@@ -42,9 +46,9 @@ pub enum WorldError {
     /// Its cloud did not come up.
     #[error(transparent)]
     Cloud(#[from] CloudError),
-    /// Its operator did not come up.
+    /// Its operator or gateway did not come up.
     #[error(transparent)]
-    Operator(#[from] OperatorError),
+    Server(#[from] ServerError),
     /// A file could not be written.
     #[error("cannot write {path}")]
     Write {
@@ -80,6 +84,7 @@ impl From<BinaryError> for WorldError {
 pub struct LocalWorld {
     // Dropped from the top: whoever depends on others goes first, and the
     // folder is let go when nobody writes into it any more.
+    gateway: Option<Gateway>,
     operator: Option<Operator>,
     cloud: Cloud,
     plane: ControlPlane,
@@ -102,11 +107,13 @@ impl LocalWorld {
         let (plane, cloud): (ControlPlane, Cloud) =
             tokio::try_join!(plane, cloud).map_err(|error: WorldError| error)?;
         let (token, program) = (options.cloud.token.clone(), options.program.clone());
-        let mut world = Self { operator: None, cloud, plane, place, token, program };
+        let mut world = Self { gateway: None, operator: None, cloud, plane, place, token, program };
         world.install(say).await?;
         if let Some(flags) = &options.operator {
-            let options = OperatorOptions { arguments: flags.clone(), ..world.operator_options() };
-            world.operator = Some(Operator::start(&options).await?);
+            world.operator = Some(Operator::start(&world.operator_options().with(flags.clone())).await?);
+        }
+        if options.gateway {
+            world.gateway = Some(Gateway::start(&world.gateway_options()).await?);
         }
         world.write_env()?;
         Ok(world)
@@ -119,9 +126,14 @@ impl LocalWorld {
         self.plane.start_controllers(say).await?;
         install::manifests(&client).await?;
         install::credentials(&client, &self.token).await?;
-        let token = install::service_account_token(&client, install::NAMESPACE, install::SERVICE_ACCOUNT).await?;
-        let identity = Identity::Token(token);
-        self.write(&self.operator_kubeconfig(), &self.plane.kubeconfig(&identity, install::NAMESPACE))?;
+        install::gateway_serves(&client, gateway::SERVES).await?;
+        for (account, file) in [
+            (install::SERVICE_ACCOUNT, self.operator_kubeconfig()),
+            (install::GATEWAY_ACCOUNT, self.gateway_kubeconfig()),
+        ] {
+            let token = install::service_account_token(&client, install::NAMESPACE, account).await?;
+            self.write(&file, &self.plane.kubeconfig(&Identity::Token(token), install::NAMESPACE))?;
+        }
         self.write(&self.place.kubeconfig(), &self.plane.admin_kubeconfig())
     }
 
@@ -163,6 +175,15 @@ impl LocalWorld {
         self.place.data().join("operator.kubeconfig")
     }
 
+    fn gateway_kubeconfig(&self) -> PathBuf {
+        self.place.data().join("gateway.kubeconfig")
+    }
+
+    /// The gateway's address, if it runs, without a slash at the end.
+    pub fn gateway_url(&self) -> Option<String> {
+        self.gateway.as_ref().map(Gateway::url)
+    }
+
     /// The address of a local store for snapshots, which ends with the world.
     pub fn snapshot_url(&self) -> String {
         let folder = self.place.data().join("snapshots");
@@ -176,21 +197,32 @@ impl LocalWorld {
 
     /// What an operator of this world is started with.
     pub fn operator_options(&self) -> OperatorOptions {
-        OperatorOptions {
+        let server = ServerOptions {
             program: self.program.clone(),
             kubeconfig: self.operator_kubeconfig(),
-            cloud_url: self.cloud.url().to_owned(),
             arguments: Vec::new(),
             environment: vec![("SANDBAR_SNAPSHOT_URL".to_owned(), self.snapshot_url())],
             log: operator::log(&self.place.logs()),
+        };
+        OperatorOptions { server, cloud_url: self.cloud.url().to_owned() }
+    }
+
+    fn gateway_options(&self) -> ServerOptions {
+        ServerOptions {
+            program: self.program.clone(),
+            kubeconfig: self.gateway_kubeconfig(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            log: gateway::log(&self.place.logs()),
         }
     }
 
     /// The line that says it is ready.
     pub fn summary(&self) -> String {
         let operator = if self.operator.is_some() { "" } else { ", no operator" };
+        let page = self.gateway_url().map_or(", no gateway".to_owned(), |url| format!(", page {url}"));
         let (server, cloud, env) = (self.plane.server(), self.cloud.url(), self.place.env());
-        format!("ready: Kubernetes {server}, cloud {cloud}{operator}; in another shell: . {}", env.display())
+        format!("ready: Kubernetes {server}, cloud {cloud}{operator}{page}; in another shell: . {}", env.display())
     }
 
     /// Waits until a child ends that should not have, and says which and how.
@@ -201,12 +233,18 @@ impl LocalWorld {
 
     /// Every child, the ones that depend on others first.
     pub fn children(&self) -> impl Iterator<Item = &Child> {
-        let operator = self.operator.iter().map(Operator::child);
-        operator.chain([self.cloud.child()]).chain(self.plane.children())
+        let gateway = self.gateway.iter().map(Gateway::child);
+        gateway
+            .chain(self.operator.iter().map(Operator::child))
+            .chain([self.cloud.child()])
+            .chain(self.plane.children())
     }
 
     /// Ends everything in order and waits until it is gone.
     pub async fn stop(self) {
+        if let Some(gateway) = self.gateway {
+            gateway.stop().await;
+        }
         if let Some(operator) = self.operator {
             operator.stop().await;
         }
@@ -224,6 +262,9 @@ impl LocalWorld {
         set("SANDBAR_SNAPSHOT_URL", &self.snapshot_url());
         if let Some(operator) = &self.operator {
             set("METRICS_URL", &operator.metrics_url());
+        }
+        if let Some(url) = self.gateway_url() {
+            set("GATEWAY_URL", &url);
         }
         self.write(&self.place.env(), &text)
     }

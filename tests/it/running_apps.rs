@@ -26,12 +26,13 @@ impl RunningApps {
         let log = tempfile::NamedTempFile::new().expect("a file");
         let mut operator = env.world.local().operator_options();
         cloud.url().clone_into(&mut operator.cloud_url);
-        operator.arguments = ["--watch-namespace", &env.namespace, "--lease-name", &env.namespace, "--log", "debug"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(OperatorSpec::default().flags())
-            .collect();
-        operator.log = log.path().to_owned();
+        operator.server.arguments =
+            ["--watch-namespace", &env.namespace, "--lease-name", &env.namespace, "--log", "debug"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(OperatorSpec::default().flags())
+                .collect();
+        operator.server.log = log.path().to_owned();
         let operator = TestOperator::start(operator).await;
         let (pools, sandboxes) = (env.api(), env.api());
         let watcher = env.watcher().await;

@@ -65,7 +65,7 @@ impl World {
         for number in 0.. {
             let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("world-{number}"));
             let cloud = CloudOptions { token: new_token(), speed: None, virtual_apps: true, seed: Some(1) };
-            let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: None };
+            let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: None, gateway: false };
             match LocalWorld::start(&options, &tell).await {
                 Ok(local) => return Self { local },
                 // Another test process runs next to this one.
@@ -217,14 +217,14 @@ impl TestEnv {
             ("--lease-name", &self.namespace),
             ("--installation-id", &installation),
         ] {
-            options.arguments.extend([flag.to_owned(), value.clone()]);
+            options.server.arguments.extend([flag.to_owned(), value.clone()]);
         }
-        options.arguments.extend(spec.flags());
-        options.environment.extend(spec.environment.iter().cloned());
+        options.server.arguments.extend(spec.flags());
+        options.server.environment.extend(spec.environment.iter().cloned());
         if let Some(cloud) = &spec.cloud {
             options.cloud_url.clone_from(cloud);
         }
-        options.log = self.dir.join(format!("{}.log", spec.name));
+        options.server.log = self.dir.join(format!("{}.log", spec.name));
         options
     }
 

@@ -3,6 +3,7 @@
 
 mod books;
 mod demand;
+mod games;
 mod level;
 mod report;
 mod rollout;
@@ -11,8 +12,12 @@ mod stage;
 mod trouble;
 mod worker;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+use clap::ArgAction;
+use clap::builder::BoolishValueParser;
 
 use super::command::told_to_end;
 use crate::failure::Failure;
@@ -28,6 +33,10 @@ pub struct Args {
     /// How many times faster than real time the cloud works
     #[arg(long, default_value_t = 20.0)]
     speed: f64,
+    /// End by itself, as it does where it writes to no terminal; else the page stays open until Ctrl-C
+    #[arg(long, env = "CI", value_parser = BoolishValueParser::new(), action = ArgAction::Set, num_args = 0..=1,
+        default_value_t = false, default_missing_value = "true")]
+    ci: bool,
 }
 
 /// Plays the demo. Whatever happens, nothing of its world is left running.
@@ -46,13 +55,20 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let mut stage = stage.inspect_err(|_| report.tell("the world did not come up"))?;
     report.tell(&format!("the world is up after {}", seconds(started.elapsed())));
+    let stays = !args.ci && std::io::stdout().is_terminal();
     let played = tokio::select! {
-        played = play(&mut stage, &mut report) => Some(played),
+        played = play(&mut stage, &mut report, stays) => Some(played),
         () = &mut end => None,
     };
+    if played.is_some() {
+        report.print(started.elapsed());
+    }
+    if stays && matches!(played, Some(Ok(()))) {
+        report.open(&stage.gateway_url());
+        end.await;
+    }
     stage.end().await;
     let Some(played) = played else { return Err(interrupted()) };
-    report.print(started.elapsed());
     if played.is_ok() && report.all_held() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -61,7 +77,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     Err(failure.advice(format!("the logs are in {}", logs.display())))
 }
 
-async fn play(stage: &mut Stage, report: &mut Report) -> Result<(), Failure> {
+async fn play(stage: &mut Stage, report: &mut Report, stays: bool) -> Result<(), Failure> {
     level::reach(stage, report).await?;
     level::hold(stage, report).await?;
     let run = level::claim(stage, report).await?;
@@ -72,7 +88,9 @@ async fn play(stage: &mut Stage, report: &mut Report) -> Result<(), Failure> {
     trouble::outage(stage, report).await?;
     trouble::leave(stage, report, &run).await?;
     demand::follow(stage, report).await?;
-    worker::enter(stage, report).await
+    worker::enter(stage, report).await?;
+    games::launch(stage, report).await?;
+    if stays { Ok(()) } else { games::clear(stage, report).await }
 }
 
 /// A time as people read it.

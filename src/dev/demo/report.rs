@@ -56,6 +56,13 @@ impl Report {
         !self.findings.is_empty() && self.findings.iter().all(|finding| finding.held)
     }
 
+    /// Says that the page is the user's now.
+    pub fn open(&self, page: &str) {
+        anstream::println!(
+            "\n\x1b[1mThe page is open: {page}\x1b[0m\nLaunch a game and play it. Ctrl-C ends everything."
+        );
+    }
+
     /// Prints the table.
     pub fn print(&self, took: Duration) {
         let mut table = Table::new();

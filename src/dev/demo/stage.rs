@@ -15,7 +15,7 @@ use crate::dev::binaries::{Binaries, Tool};
 use crate::dev::cloud::{CloudOptions, new_token};
 use crate::dev::command::world_failure;
 use crate::dev::install::service_account_token;
-use crate::dev::operator::{Operator, OperatorOptions};
+use crate::dev::operator::Operator;
 use crate::dev::world::{LocalWorld, WorldOptions};
 use crate::failure::{Failure, chain};
 
@@ -69,7 +69,9 @@ pub struct Printed {
 impl Stage {
     /// Starts the world in `folder`.
     pub async fn start(folder: &Path, speed: f64, report: &Report) -> Result<Self, Failure> {
-        report.tell("starting etcd, kube-apiserver, kube-controller-manager, a simulated cloud and the operator");
+        report.tell(
+            "starting etcd, kube-apiserver, kube-controller-manager, a simulated cloud, the operator and the gateway",
+        );
         report.tell(&format!(
             "the cloud works {speed} times faster than the real one: 60 s there are {:.1} s here;",
             60.0 / speed
@@ -79,7 +81,8 @@ impl Stage {
         flags.chunks(5).for_each(|flags| report.tell(&format!("  {}", flags.join(" "))));
         let program = std::env::current_exe()?;
         let cloud = CloudOptions { token: new_token(), speed: Some(speed), virtual_apps: false, seed: Some(1) };
-        let options = WorldOptions { dir: folder.join("world"), program: program.clone(), cloud, operator: None };
+        let options =
+            WorldOptions { dir: folder.join("world"), program: program.clone(), cloud, operator: None, gateway: true };
         let world = LocalWorld::start(&options, &say).await.map_err(world_failure)?;
         let kubectl = match Binaries::from_env() {
             Ok(binaries) => binaries.path(Tool::Kubectl, &say).await,
@@ -107,7 +110,7 @@ impl Stage {
     /// Starts the operator and waits until it is ready.
     pub async fn start_operator(&mut self) -> Result<(), Failure> {
         let arguments = FLAGS.iter().flat_map(|(flag, value)| [*flag, *value]).map(str::to_owned).collect();
-        let options = OperatorOptions { arguments, ..self.world.operator_options() };
+        let options = self.world.operator_options().with(arguments);
         self.operator = Some(Operator::start(&options).await.map_err(failed)?);
         Ok(())
     }
@@ -132,6 +135,18 @@ impl Stage {
         Ok(std::fs::write(self.folder.join(name), text)?)
     }
 
+    /// Puts a file in a folder there.
+    pub fn write_below(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.folder.join(path);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        Ok(std::fs::write(path, bytes)?)
+    }
+
+    /// The gateway's address.
+    pub fn gateway_url(&self) -> String {
+        self.world.gateway_url().unwrap_or_default()
+    }
+
     /// Runs kubectl and shows what it printed.
     pub async fn kubectl(&self, report: &Report, arguments: &[&str]) -> Result<Printed, Failure> {
         self.run(report, Command::new(&self.kubectl), "kubectl", arguments).await
@@ -154,6 +169,7 @@ impl Stage {
     async fn run(&self, report: &Report, mut command: Command, name: &str, words: &[&str]) -> Result<Printed, Failure> {
         command.args(words).current_dir(&self.folder).kill_on_drop(true).stdin(Stdio::null());
         command.env("KUBECONFIG", self.world.kubeconfig()).env("KUBECACHEDIR", self.folder.join("kubectl"));
+        command.env("SANDBAR_SNAPSHOT_URL", self.world.snapshot_url());
         let output = command.output().await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let printed = Printed { out: text(&output.stdout), err: text(&output.stderr) };

@@ -39,7 +39,7 @@ async fn world(dir: &tempfile::TempDir) -> LocalWorld {
     let flags = ["--lease-duration", "3m", "--listing-period", "500ms", "--listing-slow", "3s"];
     let flags = flags.into_iter().chain(["--installation-id", INSTALLATION]).map(str::to_owned).collect();
     let dir = dir.path().join("world");
-    let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: Some(flags) };
+    let options = WorldOptions { dir, program: PROGRAM.into(), cloud, operator: Some(flags), gateway: false };
     LocalWorld::start(&options, &|_| ()).await.expect("a world")
 }
 
