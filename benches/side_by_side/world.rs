@@ -101,7 +101,7 @@ struct Deployment {
 
 impl Deployment {
     async fn start(options: OperatorOptions) -> Result<Self> {
-        let (log, stop) = (options.log.clone(), CancellationToken::new());
+        let (log, stop) = (options.server.log.clone(), CancellationToken::new());
         let operator = Operator::start(&options).await?;
         let keeper = tokio::spawn(keep(operator, options, stop.clone()));
         Ok(Self { log, stop, keeper })

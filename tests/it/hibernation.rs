@@ -32,6 +32,13 @@ impl Stage {
     }
 
     async fn with(test: &str, flags: &[&str]) -> Self {
+        let stage = Self::empty(test, flags).await;
+        stage.scene.pool(json!({"warm": {"target": 1}, "limits": {"maxSandboxes": 2}})).await;
+        stage
+    }
+
+    /// Without a pool.
+    pub async fn empty(test: &str, flags: &[&str]) -> Self {
         let s3 = S3::start().await;
         let mut env = World::get().await.test(test).await;
         let accounts = BTreeMap::from([(env.account.clone(), quick_account(env.token.clone()))]);
@@ -46,7 +53,6 @@ impl Stage {
         let_read_secrets(&env).await;
         let (pools, sandboxes) = (env.api(), env.api());
         let scene = Scene { env, operator, watcher, pools, sandboxes };
-        scene.pool(json!({"warm": {"target": 1}, "limits": {"maxSandboxes": 2}})).await;
         Self { scene, s3, _cloud: cloud }
     }
 

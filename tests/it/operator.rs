@@ -133,8 +133,8 @@ impl TestOperator {
         }
         let mut options = self.options.clone();
         for (name, value) in environment {
-            options.environment.retain(|(had, _)| had != name);
-            options.environment.push(((*name).to_owned(), (*value).to_owned()));
+            options.server.environment.retain(|(had, _)| had != name);
+            options.server.environment.push(((*name).to_owned(), (*value).to_owned()));
         }
         let started = Operator::start(&options).await;
         self.operator = Some(started.unwrap_or_else(|error| panic!("{}", sandbar::failure::chain(&error))));
@@ -165,7 +165,7 @@ impl TestOperator {
 impl Drop for TestOperator {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = &self.options.log;
+            let log = &self.options.server.log;
             eprintln!("--- the last lines of {}:\n{}", log.display(), nursery::tail(log, 40));
         }
     }

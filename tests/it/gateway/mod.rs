@@ -9,7 +9,7 @@ mod killed;
 mod launches;
 mod limits;
 mod played;
-mod sse;
+pub mod sse;
 
 use std::time::Duration;
 
