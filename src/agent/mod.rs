@@ -8,13 +8,17 @@
 //! * [`wire`]: the JSON shapes, shared by both sides.
 //! * [`link`]: signed links to one port, shared by both sides.
 //! * [`tunnel`]: TCP inside a WebSocket, the same for both sides.
+//! * `hop`, `pulse`, `activity`: what every proxy does with a message, and with a WebSocket.
 //! * [`server`]: the daemon.
 //! * [`client`]: [`client::AgentClient`] and [`client::probe`].
 //! * [`command`]: `sandbar agent`.
 
+pub(crate) mod activity;
 pub mod client;
 pub mod command;
+pub(crate) mod hop;
 pub mod link;
+pub(crate) mod pulse;
 pub mod server;
 pub mod tunnel;
 pub mod wire;

@@ -8,6 +8,7 @@ pub use limits::Limits;
 pub use session::{SessionExec, SessionInfo, SessionOutput, SessionRequest, SessionStarted};
 pub use terminal::{MAX_SIDE, TerminalControl, TerminalEnd, TerminalRequest};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,7 +34,7 @@ fn terminate() -> i32 {
 }
 
 /// `GET /health`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `healthy`.
     pub status: String,
@@ -46,7 +47,7 @@ pub struct Health {
 }
 
 /// `POST /api/exec` and `POST /api/exec/stream`: one shell command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecRequest {
     /// Given to `sh -c`.
     pub command: String,
@@ -93,7 +94,7 @@ impl ExecRequest {
 }
 
 /// The answer to `POST /api/exec`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecOutput {
     /// At most [`crate::agent::server::MAX_OUTPUT`] bytes, then a line that says how many were left out.
     pub stdout: String,
@@ -104,7 +105,7 @@ pub struct ExecOutput {
 }
 
 /// `POST /api/exec/background`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackgroundRequest {
     /// Given to `bash -c`, or `sh -c` where there is no bash.
     pub command: String,
@@ -127,7 +128,7 @@ impl BackgroundRequest {
 }
 
 /// The answer to `POST /api/exec/background`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackgroundStarted {
     /// Process id, also the id of its process group.
     pub pid: i32,
@@ -136,7 +137,7 @@ pub struct BackgroundStarted {
 }
 
 /// Whether a background process still has anything running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessStatus {
     /// Some process of its group lives.
@@ -146,7 +147,7 @@ pub enum ProcessStatus {
 }
 
 /// One background process, as listed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessInfo {
     /// Process id, also the id of its process group.
     pub pid: i32,
@@ -164,14 +165,14 @@ pub struct ProcessInfo {
 }
 
 /// `GET /api/processes/{pid}/logs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Logs {
     /// Output so far, standard output and error in the order they were written.
     pub logs: String,
 }
 
 /// `POST /api/processes/{pid}/kill`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KillRequest {
     /// Signal number, 0 to 31; 0 only asks whether something could be signalled.
     #[serde(default = "terminate")]
@@ -185,21 +186,21 @@ impl Default for KillRequest {
 }
 
 /// The answer of routes that only do something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// Always true: failures are errors.
     pub success: bool,
 }
 
 /// `GET /api/files`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileList {
     /// Sorted by name.
     pub files: Vec<FileEntry>,
 }
 
 /// One entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
     /// Last part of the path.
     pub name: String,
@@ -214,7 +215,7 @@ pub struct FileEntry {
 }
 
 /// How the content of a file is written in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Encoding {
     /// Standard alphabet, padded.
     #[serde(rename = "base64")]
@@ -225,7 +226,7 @@ pub enum Encoding {
 }
 
 /// `GET /api/files/content`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileContent {
     /// Text, or base64 of the bytes.
     pub content: String,
@@ -237,7 +238,7 @@ pub struct FileContent {
 }
 
 /// `POST /api/files/content`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WriteRequest {
     /// Sandbox path; missing parent directories are made.
     pub path: String,
@@ -249,7 +250,7 @@ pub struct WriteRequest {
 }
 
 /// The answer to a write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Written {
     /// Always true: failures are errors.
     pub success: bool,
@@ -298,7 +299,7 @@ pub struct ErrorBody<D> {
 }
 
 /// One thing in a request that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
     /// Always `value_error`.
     #[serde(rename = "type")]

@@ -144,7 +144,7 @@ pub struct AppStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Timings {
-    /// Requests: until it had a sandbox that could be used, from when the operator saw the request.
+    /// Requests: until it had a sandbox that could be used, from when it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acquire_ms: Option<i64>,
     /// Until the app's files were there.
@@ -159,7 +159,7 @@ pub struct Timings {
     /// From then until it answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_ms: Option<i64>,
-    /// From the launch until it answered; requests: from when the operator saw them.
+    /// From the launch until it answered; requests: from when they were made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_ms: Option<i64>,
 }

@@ -14,6 +14,7 @@ mod entry;
 mod exec;
 mod extend;
 mod forward;
+mod gateway;
 mod hibernate;
 mod listing;
 mod logs;

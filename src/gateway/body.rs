@@ -8,6 +8,11 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a body may take to come.
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// A body that can be read: all its fields may be absent, and it names those that there are.
 pub trait Fields: DeserializeOwned {
@@ -22,9 +27,15 @@ impl<T: Fields, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let Json(fields) = Json::<Value>::from_request(request, state).await.map_err(unreadable)?;
+        let read_whole = timeout(WITHIN, Json::<Value>::from_request(request, state));
+        let Json(fields) = read_whole.await.map_err(|_| late())?.map_err(unreadable)?;
         read(fields).map(Self)
     }
+}
+
+fn late() -> Refused {
+    let why = format!("the body did not come within {} s", WITHIN.as_secs());
+    Refused::Body { status: StatusCode::REQUEST_TIMEOUT, why }
 }
 
 /// JSON that is none is told like JSON that does not fit; a foreign page cannot send any without being asked for it.
@@ -73,6 +84,16 @@ mod tests {
         match read::<Wish>(value) {
             Err(Refused::Field { field, why }) => (field, why),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let body = axum::body::Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let request = Request::builder().header("content-type", "application/json").body(body).expect("a request");
+        match Body::<Wish>::from_request(request, &()).await {
+            Err(Refused::Body { status, why }) => assert!(status == 408 && why.contains("30 s"), "{why}"),
+            _ => panic!("there is no body"),
         }
     }
 

@@ -54,14 +54,29 @@ pub enum Right {
     Extend,
     /// See pools and apps: `list` of SandboxPools.
     ListPools,
+    /// Run commands in a run's sandbox: `create` of `sandboxes/exec`.
+    Exec,
+    /// Read its files: `get` of `sandboxes/files`.
+    ReadFiles,
+    /// Write its files: `create` of `sandboxes/files`.
+    WriteFiles,
+    /// Open a terminal in it: `create` of `sandboxes/shell`.
+    Shell,
+    /// Read what its processes have written: `get` of `sandboxes/log`.
+    ReadLog,
+    /// Connect to its TCP ports: `create` of `sandboxes/portforward`.
+    Forward,
+    /// Use its apps over HTTP, with whatever method: `create` of `sandboxes/proxy`.
+    Proxy,
 }
 
 impl Right {
-    fn verb(self) -> &'static str {
+    /// As the cluster has it.
+    pub fn verb(self) -> &'static str {
         match self {
-            Self::Launch => "create",
+            Self::Launch | Self::Exec | Self::WriteFiles | Self::Shell | Self::Forward | Self::Proxy => "create",
             Self::ListRuns | Self::ListPools => "list",
-            Self::See => "get",
+            Self::See | Self::ReadFiles | Self::ReadLog => "get",
             Self::Stop => "delete",
             Self::Extend => "patch",
         }
@@ -69,6 +84,34 @@ impl Right {
 
     fn resource(self) -> &'static str {
         if self == Self::ListPools { "sandboxpools" } else { "sandboxes" }
+    }
+
+    /// What of a Sandbox it is about, where it is not all of it.
+    fn subresource(self) -> Option<&'static str> {
+        match self {
+            Self::Launch | Self::ListRuns | Self::See | Self::Stop | Self::Extend | Self::ListPools => None,
+            Self::Exec => Some("exec"),
+            Self::ReadFiles | Self::WriteFiles => Some("files"),
+            Self::Shell => Some("shell"),
+            Self::ReadLog => Some("log"),
+            Self::Forward => Some("portforward"),
+            Self::Proxy => Some("proxy"),
+        }
+    }
+
+    /// The kind, and what of it.
+    pub fn what(self) -> String {
+        self.subresource().map_or_else(|| self.resource().to_owned(), |part| format!("{}/{part}", self.resource()))
+    }
+
+    /// Whether it is about what is in a sandbox.
+    pub fn is_inside(self) -> bool {
+        self.subresource().is_some()
+    }
+
+    /// The shipped role that has it.
+    fn role(self) -> &'static str {
+        if self.subresource().is_some() { "sandbar-enter" } else { "sandbar-user" }
     }
 }
 
@@ -158,7 +201,8 @@ impl Access {
         let key: Key = {
             let mut hasher = Sha256::new();
             hasher.update(token);
-            for part in [right.verb(), right.resource(), name.unwrap_or_default()] {
+            let part = right.subresource().unwrap_or_default();
+            for part in [right.verb(), right.resource(), part, name.unwrap_or_default()] {
                 hasher.update(part);
                 hasher.update([0]);
             }
@@ -179,7 +223,8 @@ impl Access {
         Err(Refused::Forbidden {
             user: user.username.clone().unwrap_or_default(),
             verb: right.verb(),
-            what: format!("{}{name}", right.resource()),
+            what: format!("{}{name}", right.what()),
+            role: right.role(),
             namespace: self.namespace.clone(),
         })
     }
@@ -188,6 +233,7 @@ impl Access {
         ResourceAttributes {
             group: Some(GROUP.to_owned()),
             resource: Some(right.resource().to_owned()),
+            subresource: right.subresource().map(str::to_owned),
             verb: Some(right.verb().to_owned()),
             namespace: Some(self.namespace.clone()),
             name: name.map(str::to_owned),

@@ -9,18 +9,21 @@ use crate::api::Span;
 use crate::claims::Extension;
 use axum::Json;
 use axum::extract::State as Given;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A run that is being ended, or has ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Stopped {
     run_id: String,
     status: State,
 }
 
 /// `POST /v1/runs/{run_id}/extend`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct More {
+    /// How much longer.
+    #[schemars(required)]
     by: Option<Span>,
 }
 
@@ -29,7 +32,7 @@ impl Fields for More {
 }
 
 /// A run that lives longer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Extended {
     run_id: String,
     /// How long it lives in all, counted from its start.

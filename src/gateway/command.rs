@@ -1,6 +1,6 @@
 //! `sandbar gateway`.
 
-use super::{Gateway, Limits, Settings};
+use super::{CONNECTIONS, Gateway, Limits, Settings};
 use crate::controllers::runtime::client::build_client;
 use crate::controllers::runtime::clock::ServerClock;
 use crate::controllers::runtime::ticks::Ticks;
@@ -40,6 +40,9 @@ pub struct Args {
     /// Origin of pages elsewhere that may use it, such as https://play.example.com; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
+    /// Connections at once, streams and tunnels too; further ones wait
+    #[arg(long, value_name = "N", default_value_t = CONNECTIONS, value_parser = connections)]
+    max_connections: usize,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -59,6 +62,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         demo: args.demo,
         limits: Limits { in_all: args.max_runs_per_hour, per_caller: args.max_runs_per_hour_per_caller },
         cors,
+        connections: Some(args.max_connections),
     };
     let client = build_client(config, "gateway", &ServerClock::new(Ticks::real()))?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
@@ -77,6 +81,11 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         () = overdue => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
+    count.ok_or_else(|| "use 1 to 1000000".to_owned())
 }
 
 /// One line that a parent process can wait for.

@@ -1,16 +1,18 @@
 //! What every request needs.
 
 use super::caller::{Access, Caller, Right};
+use super::forward;
 use super::link::Links;
-use super::pools::Pools;
+use super::pools::{Listing, Pools};
 use super::quota::{Limits, Quota};
 use super::refused::Refused;
 use super::run::Run;
 use super::runs::Runs;
+use super::way::Ways;
 use crate::api::{Sandbox, SandboxPool};
 use crate::claims::{Claims, Fault, FindError, check_id};
 use crate::telemetry::readiness::Readiness;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use kube::{Api, Client};
@@ -33,6 +35,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Origins of pages elsewhere that may use it.
     pub cors: Vec<HeaderValue>,
+    /// Connections at once; absent = [`super::CONNECTIONS`].
+    pub connections: Option<usize>,
 }
 
 /// What every request needs.
@@ -43,7 +47,11 @@ pub struct Desk {
     pub(super) runs: Runs,
     pub(super) pools: Pools,
     pub(super) quota: Quota,
+    pub(super) ways: Arc<Ways>,
     pub(super) links: Links,
+    /// Connections to agents.
+    pub(super) agents: reqwest::Client,
+    pub(super) listing: Listing,
     pub(super) sandbox_api: Api<Sandbox>,
     pub(super) pool_api: Api<SandboxPool>,
     pub(super) readiness: Readiness,
@@ -55,21 +63,28 @@ pub type Shared = Arc<Desk>;
 
 impl Desk {
     /// A desk that knows nothing yet, and ends its streams with `stop`.
-    pub(super) fn new(client: &Client, settings: Settings, stop: CancellationToken) -> Self {
+    ///
+    /// # Errors
+    /// When TLS to agents cannot be set up.
+    pub(super) fn new(client: &Client, settings: Settings, stop: CancellationToken) -> reqwest::Result<Self> {
         let namespace = settings.namespace.clone();
-        Self {
+        let ways = Arc::new(Ways::new(client, &namespace));
+        Ok(Self {
             access: Access::new(client.clone(), &namespace),
             claims: Claims::new(client.clone(), &namespace),
             sandbox_api: Api::namespaced(client.clone(), &namespace),
             pool_api: Api::namespaced(client.clone(), &namespace),
             quota: Quota::new(settings.limits),
-            links: Links::new(client, &namespace),
+            links: Links::new(Arc::clone(&ways)),
+            ways,
+            agents: forward::client()?,
+            listing: Listing::default(),
             runs: Runs::default(),
             pools: Pools::default(),
             readiness: Readiness::new(),
             settings,
             stop,
-        }
+        })
     }
 
     /// The run of this id, if there is one. One that another gateway launched just now is asked for by its name.
@@ -131,7 +146,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RunId {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
-        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Refused::NoRoute)?;
+        let all = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Refused::NoRoute)?;
+        let id = all.iter().find(|(name, _)| *name == "run_id").map(|(_, id)| id.to_owned()).ok_or(Refused::NoRoute)?;
         check_id(&id).map_err(FindError::BadId)?;
         Ok(Self(id))
     }

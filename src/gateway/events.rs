@@ -16,6 +16,7 @@ use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ const SEEN_WITHIN: Duration = Duration::from_secs(10);
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// The query of a stream.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Asked {
     #[serde(default)]
     until: Until,
@@ -43,9 +44,9 @@ pub struct Asked {
 }
 
 /// When a stream has told everything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Until {
+pub enum Until {
     /// The run is over.
     #[default]
     End,
@@ -63,7 +64,8 @@ impl Until {
 }
 
 /// One entry of a run's timeline, as callers get it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
 pub struct Entry<'run> {
     run_id: &'run str,
     number: i32,
@@ -92,8 +94,9 @@ struct End<'run> {
 }
 
 /// The same as a list.
-#[derive(Debug, Serialize)]
-struct Listed<'run> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EventList")]
+pub struct Listed<'run> {
     run_id: &'run str,
     status: State,
     /// Whether no more will follow.
@@ -205,6 +208,7 @@ impl Reader {
 mod tests {
     use super::super::run::tests::request;
     use super::*;
+    use futures::StreamExt;
     use http::HeaderValue;
     use serde_json::{Value, json};
 
@@ -241,6 +245,22 @@ mod tests {
         assert_eq!(early.await.expect("no panic"), 7);
         assert_eq!(back.await.expect("no panic"), 4);
         assert_eq!(all(reader(listener, 0)).await, 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_shows_that_it_lives() {
+        let (_sender, listener) = watch::channel(run(1, false));
+        let events =
+            futures::stream::unfold(reader(listener, 1), async |mut reader| Some((reader.next().await?, reader)));
+        let mut pieces = sse::answer(HEARTBEAT, events).into_body().into_data_stream();
+        let mut next =
+            async || String::from_utf8(pieces.next().await.expect("more").expect("a piece").into()).expect("text");
+        assert!(next().await.contains(": here"));
+        for _ in 0..3 {
+            let begin = Instant::now();
+            assert_eq!(next().await, ": ping\n\n");
+            assert_eq!(begin.elapsed().as_secs(), 15);
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::body::{Body, Fields};
 use super::caller::{Caller, Right};
-use super::pools::{self, Pool, Prefer, choose};
+use super::pools::{Pool, Prefer, choose};
 use super::refused::Refused;
 use super::run::{Run, State};
 use super::{Desk, Dialect, Shared};
@@ -12,6 +12,7 @@ use axum::Json;
 use axum::extract::State as Given;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How long a request stays after its end: as long as launches are counted.
@@ -22,9 +23,12 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const LONGEST_KEY: usize = 128;
 
 /// `POST /api/launch/warm` and `/api/launch/cold`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct GameWish {
+    /// Name of the game.
+    #[schemars(required)]
     game: Option<String>,
+    /// Whether its files come from its snapshot, if it has one; else from git.
     use_snapshot: Option<bool>,
 }
 
@@ -33,11 +37,16 @@ impl Fields for GameWish {
 }
 
 /// `POST /v1/launches`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct AppWish {
+    /// Name of the app.
+    #[schemars(required)]
     app: Option<String>,
+    /// Name of the pool; else whichever has the app.
     pool: Option<String>,
+    /// Where its files come from.
     source: Option<Source>,
+    /// How long the run lives; else as the pool says.
     ttl: Option<Span>,
 }
 
@@ -46,8 +55,9 @@ impl Fields for AppWish {
 }
 
 /// Where the files of an app come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "LaunchSource")]
 enum Source {
     Snapshot,
     Git,
@@ -76,8 +86,8 @@ struct Wish {
 }
 
 /// A launch that is on its way: 202.
-#[derive(Debug, Serialize)]
-struct Launched {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Launched {
     run_id: String,
     status: State,
     stream_url: String,
@@ -236,7 +246,7 @@ async fn pool_of(desk: &Desk, wish: &Wish) -> Result<(Pool, App), Refused> {
     let chosen = |pools: &[Pool]| choose(pools, &wish.app, wish.prefer, wish.pool.as_deref());
     match chosen(&desk.pools.all()) {
         Ok(found) => Ok(found),
-        Err(_) => chosen(&pools::list_now(&desk.pool_api).await?),
+        Err(_) => chosen(&desk.listing.fresh(&desk.pool_api).await?),
     }
 }
 

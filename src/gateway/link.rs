@@ -2,13 +2,11 @@
 //! the run expires. Whoever may see the run is told it; nobody needs to read Secrets for that.
 
 use super::run::{Run, State};
+use super::way::Ways;
 use crate::agent::link::mint;
-use crate::api::{AGENT_TOKEN_KEY, Sandbox, agent_secret_name};
 use crate::failure::chain;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,17 +28,14 @@ struct Made {
 
 /// Makes links, each once.
 pub struct Links {
-    sandboxes: Api<Sandbox>,
-    secrets: Api<Secret>,
+    ways: Arc<Ways>,
     made: Mutex<HashMap<String, Made>>,
 }
 
 impl Links {
-    /// Of this namespace. Needs `get` of its sandboxes and secrets.
-    pub fn new(client: &Client, namespace: &str) -> Self {
-        let (sandboxes, secrets) =
-            (Api::namespaced(client.clone(), namespace), Api::namespaced(client.clone(), namespace));
-        Self { sandboxes, secrets, made: Mutex::default() }
+    /// To where these ways lead.
+    pub fn new(ways: Arc<Ways>) -> Self {
+        Self { ways, made: Mutex::default() }
     }
 
     /// The link to the app of this run, while it is up.
@@ -49,16 +44,13 @@ impl Links {
             return None;
         }
         run.app.as_ref()?;
-        let (member, uid) = match &run.bound {
-            Some(bound) => (&bound.name, &bound.uid),
-            None => (&run.name, &run.uid),
-        };
+        let uid = run.bound.as_ref().map_or(&run.uid, |bound| &bound.uid);
         let (expires, url) = (run.expires?, run.url.clone()?);
         let known = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned();
         if let Some(made) = known.filter(|made| made.expires == expires && made.url == url) {
             return Some(made.link);
         }
-        let link = tokio::time::timeout(PATIENCE, self.make(member, uid, &url, expires)).await.ok().flatten()?;
+        let link = tokio::time::timeout(PATIENCE, self.make(run, &url, expires)).await.ok().flatten()?;
         let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= REMEMBERED {
             all.clear();
@@ -73,14 +65,11 @@ impl Links {
         stream::iter(each).buffered(AT_ONCE).collect().await
     }
 
-    async fn make(&self, member: &str, uid: &str, url: &str, expires: Timestamp) -> Option<String> {
-        let told = |error: &dyn std::error::Error| tracing::warn!(member, error = chain(error), "no link can be made");
-        let found = self.sandboxes.get_opt(member).await.inspect_err(|error| told(error)).ok()??;
-        let status = found.status.filter(|_| found.metadata.uid.as_deref() == Some(uid))?;
-        let port = u16::try_from(status.app?.app.port).ok()?;
-        let secret = self.secrets.get_opt(&agent_secret_name(uid)).await.inspect_err(|error| told(error)).ok()??;
-        let token = String::from_utf8(secret.data?.remove(AGENT_TOKEN_KEY)?.0).ok()?;
-        let link = mint(url, &token, port, expires).inspect_err(|error| told(error)).ok()?;
+    async fn make(&self, run: &Run, url: &str, expires: Timestamp) -> Option<String> {
+        let told =
+            |error: &dyn std::error::Error| tracing::warn!(run = run.id, error = chain(error), "no link can be made");
+        let way = self.ways.to(run).await.inspect_err(|error| told(error)).ok()?;
+        let link = mint(url, way.token(), way.app?.port, expires).inspect_err(|error| told(error)).ok()?;
         Some(link.into())
     }
 }

@@ -1,45 +1,61 @@
-//! Connections that end when nobody reads what is sent on them: whoever stopped listening keeps no memory, and can come
-//! back and resume.
+//! Connections, each within bounds: as many as fit; whoever does not say what they want, and whoever reads nothing, keeps
+//! none for long. A reader that was dropped can come back and resume.
 
-use axum::serve::Listener;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// How long a reader may take nothing at all while there is something for it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Connections at once, when nobody says how many.
+pub const CONNECTIONS: usize = 16_384;
 /// After a connection that could not be accepted, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Most that is read ahead of a connection, in bytes: the largest head that is looked at at all.
+const AHEAD: usize = 64 * 1024;
 
-/// Accepts such connections.
-pub struct Patient {
-    listener: TcpListener,
-    patience: Duration,
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many there are at once; further ones wait to be accepted.
+    pub connections: usize,
+    /// How long the head of a request may take to come, and the next request after one.
+    pub head: Duration,
+    /// How long a reader may take nothing at all while there is something for it.
+    pub reader: Duration,
 }
 
-impl Patient {
-    /// With so much patience.
-    pub fn new(listener: TcpListener, patience: Duration) -> Self {
-        Self { listener, patience }
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { connections: CONNECTIONS, head: Duration::from_secs(30), reader: Duration::from_secs(120) }
     }
 }
 
-impl Listener for Patient {
-    type Io = Pin<Box<TimeoutStream<TcpStream>>>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+/// Serves until `stop`, then lets requests that are being done come to their end.
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
+    let (places, connections) = (Arc::new(Semaphore::new(bounds.connections)), TaskTracker::new());
+    let accepting = async {
         loop {
-            match self.listener.accept().await {
-                Ok((connection, from)) => {
-                    // Events are small and should not wait for one another.
-                    let _ = connection.set_nodelay(true);
-                    let mut connection = TimeoutStream::new(connection);
-                    connection.set_write_timeout(Some(self.patience));
-                    return (Box::pin(connection), from);
+            // They are never closed.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((connection, _)) => {
+                    _ = connections.spawn(talk(
+                        Place::new(connection, place, bounds),
+                        router.clone(),
+                        bounds,
+                        stop.clone(),
+                    ));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -47,23 +63,88 @@ impl Listener for Patient {
                 }
             }
         }
+    };
+    stop.run_until_cancelled(accepting).await;
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+async fn talk(connection: Place, router: Router, bounds: Bounds, stop: CancellationToken) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(AHEAD);
+    let serving = http.serve_connection(TokioIo::new(connection), TowerToHyperService::new(router)).with_upgrades();
+    let mut serving = pin!(serving);
+    tokio::select! {
+        // How a connection ends is its client's business.
+        _ = serving.as_mut() => return,
+        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}
+
+/// A connection and its place among them, which it keeps also when it is a WebSocket by now.
+struct Place {
+    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(connection: TcpStream, place: OwnedSemaphorePermit, bounds: Bounds) -> Self {
+        // Events are small and should not wait for one another.
+        let _ = connection.set_nodelay(true);
+        let mut stream = TimeoutStream::new(connection);
+        stream.set_write_timeout(Some(bounds.reader));
+        Self { stream: Box::pin(stream), _place: place }
+    }
+}
+
+impl AsyncRead for Place {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Place {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write(cx, bytes)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::Router;
     use axum::body::{Body, Bytes};
     use axum::routing::get;
     use futures::{StreamExt, stream};
     use std::convert::Infallible;
-    use tokio::io::AsyncWriteExt;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    const WITHIN: Duration = Duration::from_secs(60);
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
     /// Says when it is dropped.
     struct Told(Option<oneshot::Sender<()>>);
@@ -76,10 +157,22 @@ mod tests {
         }
     }
 
+    async fn served(router: Router, bounds: Bounds) -> (SocketAddr, CancellationToken) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (address, stop) = (listener.local_addr().expect("an address"), CancellationToken::new());
+        tokio::spawn(serve(listener, router, bounds, stop.clone()));
+        (address, stop)
+    }
+
+    /// What comes until the connection is closed, or reset.
+    async fn rest(mut connection: TcpStream) -> String {
+        let mut all = Vec::new();
+        let _ = timeout(WITHIN, connection.read_to_end(&mut all)).await.expect("an end in time");
+        String::from_utf8(all).expect("text")
+    }
+
     #[tokio::test]
     async fn a_reader_that_reads_nothing_is_dropped() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
         let (sender, dropped) = oneshot::channel();
         let told = std::sync::Mutex::new(Some(Told(Some(sender))));
         let endless = move || {
@@ -92,12 +185,48 @@ mod tests {
         };
         let endless = std::sync::Arc::new(endless);
         let router = Router::new().route("/", get(move || endless()));
-        let patient = Patient::new(listener, Duration::from_millis(100));
-        let served = tokio::spawn(async move { axum::serve(patient, router).await });
+        let bounds = Bounds { reader: Duration::from_millis(100), ..Bounds::default() };
+        let (address, _stop) = served(router, bounds).await;
         let mut reader = TcpStream::connect(address).await.expect("a connection");
-        reader.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("asked");
-        let ended = tokio::time::timeout(Duration::from_secs(60), dropped).await;
-        ended.expect("dropped in time").expect("told");
-        served.abort();
+        reader.write_all(ASK).await.expect("asked");
+        timeout(WITHIN, dropped).await.expect("dropped in time").expect("told");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_and_a_silent_connection_are_given_up() {
+        let bounds = Bounds { head: Duration::from_millis(100), ..Bounds::default() };
+        let (address, _stop) = served(Router::new().route("/", get(async || "ok")), bounds).await;
+        for begin in [&b""[..], b"GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ", ASK] {
+            let mut connection = TcpStream::connect(address).await.expect("a connection");
+            connection.write_all(begin).await.expect("written");
+            let answer = rest(connection).await;
+            assert_eq!(answer.starts_with("HTTP/1.1 200"), begin == ASK, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_waits_for_its_place() {
+        let bounds = Bounds { connections: 2, ..Bounds::default() };
+        let (address, stop) = served(Router::new().route("/", get(async || "ok")), bounds).await;
+        let ask = async || {
+            let mut connection = TcpStream::connect(address).await.expect("the system takes it");
+            connection.write_all(ASK).await.expect("asked");
+            connection
+        };
+        let answered = async |connection: &mut TcpStream| {
+            let mut begin = [0; 12];
+            connection.read_exact(&mut begin).await.expect("an answer");
+            assert_eq!(&begin, b"HTTP/1.1 200");
+        };
+        let mut held = [ask().await, ask().await];
+        for connection in &mut held {
+            timeout(WITHIN, answered(connection)).await.expect("in time");
+        }
+        let mut third = ask().await;
+        assert!(timeout(Duration::from_millis(300), third.readable()).await.is_err(), "there is no place for it");
+        drop(held);
+        timeout(WITHIN, answered(&mut third)).await.expect("in time");
+        stop.cancel();
+        rest(third).await;
     }
 }

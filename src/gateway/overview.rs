@@ -10,7 +10,9 @@ use crate::api::PoolCost;
 use crate::api::conditions::{Type, is_true};
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -20,7 +22,8 @@ const ENTRIES: usize = 100;
 const MOST_ENTRIES: usize = 1000;
 
 /// Something that can be launched.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LaunchableApp")]
 struct AppShown {
     name: String,
     title: String,
@@ -31,13 +34,15 @@ struct AppShown {
 }
 
 /// `GET /v1/apps`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AppList")]
 pub struct Apps {
     apps: Vec<AppShown>,
 }
 
 /// How a pool is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Pool")]
 struct PoolShown {
     name: String,
     apps: Vec<String>,
@@ -66,13 +71,22 @@ struct PoolShown {
 }
 
 /// `GET /v1/pools`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PoolList")]
 pub struct List {
     pools: Vec<PoolShown>,
 }
 
+/// `GET /api/orchestrator/logs`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NewestEvents")]
+pub struct Logs<'run> {
+    logs: Vec<Entry<'run>>,
+}
+
 /// `GET /api/pool/status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PoolsByName")]
 pub struct ByName {
     pools: BTreeMap<String, PoolShown>,
 }
@@ -141,7 +155,7 @@ pub async fn logs(
     State(desk): State<Shared>,
     caller: Caller,
     Query(Limit { limit }): Query<Limit>,
-) -> Result<Json<serde_json::Value>, Refused> {
+) -> Result<Response, Refused> {
     desk.access.allow(&caller, Right::ListRuns, None).await?;
     let limit = within(limit, ENTRIES, MOST_ENTRIES)?;
     let mut runs = desk.runs.all();
@@ -152,6 +166,6 @@ pub async fn logs(
         .collect();
     entries.sort_unstable_by_key(|(time, id, number, ..)| (*time, *id, *number));
     let newest = entries.split_off(entries.len().saturating_sub(limit));
-    let logs: Vec<Entry<'_>> = newest.into_iter().map(|(.., run, entry)| Entry::of(run, entry)).collect();
-    Ok(Json(serde_json::json!({ "logs": logs })))
+    let logs = newest.into_iter().map(|(.., run, entry)| Entry::of(run, entry)).collect();
+    Ok(Json(Logs { logs }).into_response())
 }

@@ -11,9 +11,14 @@ use kube::runtime::watcher::{self, Event};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 
 /// Name of the check in `/readyz`.
 pub const CHECK: &str = "store sandboxpools";
+
+/// Between two lists of the API server.
+const LISTED_EVERY: Duration = Duration::from_secs(1);
 
 /// A pool, shared.
 pub type Pool = Arc<SandboxPool>;
@@ -77,14 +82,43 @@ fn named(pool: &Lean<SandboxPool>) -> Option<(String, Pool)> {
     Some((pool.metadata.name.clone()?, Arc::clone(pool)))
 }
 
-/// The pools as they are this moment, by name: somebody may have made one just now.
-///
-/// # Errors
-/// When the API server cannot be used.
-pub async fn list_now(api: &Api<SandboxPool>) -> Result<Vec<Pool>, Fault> {
-    let mut pools: Vec<Pool> = api.list(&ListParams::default()).await?.items.into_iter().map(Arc::new).collect();
-    pools.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
-    Ok(pools)
+/// Asks the API server for the pools of this moment, however many callers want them, once in [`LISTED_EVERY`]: who asks
+/// for an app that nobody has must not make it work.
+#[derive(Default)]
+pub struct Listing(tokio::sync::Mutex<Option<(Instant, Vec<Pool>)>>);
+
+impl Listing {
+    /// The pools as they are after this call, by name: somebody may have made one just now.
+    ///
+    /// # Errors
+    /// When the API server cannot be used.
+    pub async fn fresh(&self, api: &Api<SandboxPool>) -> Result<Vec<Pool>, Fault> {
+        self.since(Instant::now(), async || {
+            let mut pools: Vec<Pool> =
+                api.list(&ListParams::default()).await?.items.into_iter().map(Arc::new).collect();
+            pools.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+            Ok(pools)
+        })
+        .await
+    }
+
+    async fn since(
+        &self,
+        asked: Instant,
+        list: impl AsyncFnOnce() -> Result<Vec<Pool>, Fault>,
+    ) -> Result<Vec<Pool>, Fault> {
+        let mut last = self.0.lock().await;
+        if let Some((begun, pools)) = &*last {
+            if *begun >= asked {
+                return Ok(pools.clone());
+            }
+            sleep_until(*begun + LISTED_EVERY).await;
+        }
+        let begun = Instant::now();
+        let pools = list().await?;
+        *last = Some((begun, pools.clone()));
+        Ok(pools)
+    }
 }
 
 /// The pool that launches an app, and the app. It depends on specs alone, so that whoever asks again gets the same.
@@ -161,5 +195,25 @@ mod tests {
         assert_eq!(error, "pool: there is no pool \"z\"; there is a, b");
         let error = chosen(&[], "snake", Prefer::Any, None).expect_err("nothing").to_string();
         assert_eq!(error, "there is no app snake; there are none: no pool has spec.apps");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_ask_the_api_server_is_asked_once_a_second() {
+        let (listing, lists) = (Listing::default(), std::cell::Cell::new(0));
+        let ask = async || {
+            let list = async || {
+                lists.set(lists.get() + 1);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok(vec![pool("python", lists.get(), &[])])
+            };
+            listing.since(Instant::now(), list).await.expect("pools")[0].spec.warm.target
+        };
+        let begin = Instant::now();
+        assert_eq!(ask().await, 1);
+        let crowd = futures::future::join_all((0..1000).map(|_| ask())).await;
+        assert!(crowd.iter().all(|seen| *seen == 2), "nobody gets a list that is older than the question");
+        assert!(lists.get() == 2 && begin.elapsed() >= LISTED_EVERY);
+        assert_eq!(ask().await, 3);
+        assert!(begin.elapsed() >= LISTED_EVERY * 2);
     }
 }

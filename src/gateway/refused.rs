@@ -5,6 +5,7 @@ use crate::reviews::ReviewError;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Why a request was not done; the text is the answer's `detail`.
@@ -17,7 +18,7 @@ pub enum Refused {
     #[error(transparent)]
     Review(#[from] ReviewError),
     /// 403: a user without the right.
-    #[error("{user} may not {verb} {what} in namespace {namespace}; ask for ClusterRole sandbar-user there")]
+    #[error("{user} may not {verb} {what} in namespace {namespace}; ask for ClusterRole {role} there")]
     Forbidden {
         /// The user's name.
         user: String,
@@ -25,6 +26,8 @@ pub enum Refused {
         verb: &'static str,
         /// The kind, and the name where one is asked for.
         what: String,
+        /// The shipped role that has the right.
+        role: &'static str,
         /// The namespace.
         namespace: String,
     },
@@ -80,6 +83,12 @@ pub enum Refused {
     /// 431: more headers than anybody needs.
     #[error("the headers have more than {0} bytes")]
     LongHeaders(usize),
+    /// 502: the agent in a sandbox is not there.
+    #[error("{0}")]
+    Gateway(String),
+    /// 504: the agent in a sandbox is silent.
+    #[error("{0}")]
+    GatewayTimeout(String),
     /// 503: the API server did not do its part.
     #[error("{0}")]
     Unavailable(String),
@@ -90,12 +99,16 @@ fn listed(apps: &[String]) -> String {
 }
 
 /// What stands in the body of a refusal.
-#[derive(Debug, Serialize)]
-struct ErrorBody {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub struct ErrorBody {
+    /// What is wrong, and the way out.
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The field that does not fit.
     field: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Those that can be launched.
     apps: Vec<String>,
 }
 
@@ -116,6 +129,8 @@ impl Refused {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::LongHeaders(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Gateway(_) => StatusCode::BAD_GATEWAY,
+            Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Review(ReviewError::Unsure { .. }) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

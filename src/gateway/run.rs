@@ -4,6 +4,7 @@ use crate::api::conditions::{Reason, Type};
 use crate::api::{ObjectUid, Phase, Sandbox, StartKind, TimelineEntry, Timings};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A claim, seen from outside: of a request, or of a member that was claimed without one.
@@ -52,8 +53,9 @@ pub struct Run {
 }
 
 /// How far a run is, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "RunState")]
 pub enum State {
     /// It waits for a sandbox.
     Queued,

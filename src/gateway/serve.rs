@@ -1,14 +1,14 @@
 //! The server: its routes, what stands in front of them, and the two watches behind them.
 
-use super::listener::{PATIENCE, Patient};
+use super::listener::{self, Bounds};
 use super::refused::Refused;
-use super::{Desk, Settings, Shared, change, events, launch, overview, status};
+use super::routes::Routes;
+use super::{Desk, Settings, Shared, change, events, inside, launch, openapi, overview, status};
 use crate::api::{Lean, Sandbox, SandboxPool};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -39,7 +39,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway that acts with this client's rights: `create` of tokenreviews and subjectaccessreviews; in its
     /// namespace `get`, `list`, `watch`, `create`, `patch` and `delete` of sandboxes, `get`, `list` and `watch` of
-    /// sandboxpools, and `get` of secrets for links to apps.
+    /// sandboxpools, and `get` of secrets for the tokens of agents.
     pub fn new(client: Client, settings: Settings) -> Self {
         Self { client, settings }
     }
@@ -47,9 +47,10 @@ impl Gateway {
     /// Serves until `stop`; open streams end then, and requests that are being done are done.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When TLS to agents cannot be set up.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-        let desk = Arc::new(Desk::new(&self.client, self.settings, stop.clone()));
+        let desk = Desk::new(&self.client, self.settings, stop.clone()).map_err(io::Error::other)?;
+        let desk = Arc::new(desk);
         let namespace = &desk.settings.namespace;
         let sandboxes: Api<Lean<Sandbox>> = Api::namespaced(self.client.clone(), namespace);
         let pools: Api<Lean<SandboxPool>> = Api::namespaced(self.client, namespace);
@@ -60,39 +61,23 @@ impl Gateway {
                 desk.pools.fill(watcher(pools, watcher::Config::default()).default_backoff(), &desk.readiness),
             )
         };
-        let served = axum::serve(Patient::new(listener, PATIENCE), router(Arc::clone(&desk)))
-            .with_graceful_shutdown(stop.cancelled_owned());
+        let bounds =
+            Bounds { connections: desk.settings.connections.unwrap_or(listener::CONNECTIONS), ..Bounds::default() };
         tokio::select! {
-            served = async { served.await } => served,
+            () = listener::serve(listener, router(Arc::clone(&desk)), bounds, stop) => {}
             // They begin again for ever.
-            _ = watches => Ok(()),
+            _ = watches => {}
         }
+        Ok(())
     }
 }
 
 fn router(desk: Shared) -> Router {
     let cors = cors(&desk.settings.cors);
-    let api = Router::new()
-        .route("/api/launch/warm", post(launch::warm))
-        .route("/api/launch/cold", post(launch::cold))
-        .route("/v1/launches", post(launch::app))
-        .route("/api/status/{run_id}", get(status::game))
-        .route("/v1/runs/{run_id}", get(status::run))
-        .route("/v1/runs", get(status::runs))
-        .route("/api/stream/{run_id}", get(events::events))
-        .route("/v1/runs/{run_id}/events", get(events::events))
-        .route("/api/runs/{run_id}/stop", post(change::stop))
-        .route("/v1/runs/{run_id}/stop", post(change::stop))
-        .route("/v1/runs/{run_id}/extend", post(change::extend))
-        .route("/v1/apps", get(overview::apps))
-        .route("/v1/pools", get(overview::pools))
-        .route("/api/pool/status", get(overview::pool_status))
-        .route("/api/orchestrator/logs", get(overview::logs))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&desk), filled));
+    let api = api().into_router().route_layer(middleware::from_fn_with_state(Arc::clone(&desk), filled));
     let router = Router::new()
         .merge(api)
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
+        .merge(open().into_router())
         .fallback(async || Refused::NoRoute)
         .method_not_allowed_fallback(async || Refused::NoMethod)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -101,12 +86,47 @@ fn router(desk: Shared) -> Router {
     router.with_state(desk)
 }
 
+/// What needs to have read what there is.
+fn api() -> Routes {
+    Routes::default()
+        .post("/api/launch/warm", launch::warm)
+        .post("/api/launch/cold", launch::cold)
+        .post("/v1/launches", launch::app)
+        .get("/api/status/{run_id}", status::game)
+        .get("/v1/runs/{run_id}", status::run)
+        .get("/v1/runs", status::runs)
+        .get("/api/stream/{run_id}", events::events)
+        .get("/v1/runs/{run_id}/events", events::events)
+        .post("/api/runs/{run_id}/stop", change::stop)
+        .post("/v1/runs/{run_id}/stop", change::stop)
+        .post("/v1/runs/{run_id}/extend", change::extend)
+        .get("/v1/apps", overview::apps)
+        .get("/v1/pools", overview::pools)
+        .get("/api/pool/status", overview::pool_status)
+        .get("/api/orchestrator/logs", overview::logs)
+        .and(inside::routes())
+}
+
+/// What is answered to everybody, at once.
+fn open() -> Routes {
+    Routes::default()
+        .get("/healthz", async || "ok\n")
+        .get("/readyz", ready)
+        .get("/openapi.json", openapi::openapi)
+}
+
+/// Every route.
+#[cfg(test)]
+pub(super) fn routes() -> Routes {
+    api().and(open())
+}
+
 /// Pages of these origins may use the gateway; without any, only its own.
 fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let (key, seen) = (HeaderName::from_static(launch::IDEMPOTENCY_KEY), HeaderName::from_static("last-event-id"));
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, key, seen])
         .expose_headers([header::RETRY_AFTER, header::LOCATION])
         .max_age(Duration::from_secs(3600));

@@ -8,6 +8,7 @@ use crate::api::{StartKind, Timings};
 use axum::Json;
 use axum::extract::State as Given;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Runs that are listed when nobody says how many.
@@ -16,7 +17,8 @@ const RUNS: usize = 100;
 const MOST_RUNS: usize = 1000;
 
 /// A run, as callers get it. Times are RFC 3339.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Run")]
 pub struct Shown {
     run_id: String,
     status: State,
@@ -43,7 +45,8 @@ pub struct Shown {
 }
 
 /// How long the steps took, in milliseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RunTimings")]
 struct Took {
     acquire_ms: Option<i64>,
     files_ms: Option<i64>,
@@ -61,7 +64,8 @@ impl From<&Timings> for Took {
 }
 
 /// Several runs, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RunList")]
 pub struct List {
     runs: Vec<Shown>,
     /// How many there are in all.
@@ -69,7 +73,7 @@ pub struct List {
 }
 
 /// How many are wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Limit {
     /// At most so many.
     pub limit: Option<usize>,

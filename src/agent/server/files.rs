@@ -9,20 +9,22 @@ use crate::agent::wire::{Encoding, FileContent, FileEntry, FileList, WORKSPACE, 
 use axum::Json;
 use axum::extract::State;
 use data_encoding::BASE64;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 /// The query of `/api/files`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct DirectoryQuery {
+    /// Sandbox path; `/workspace` when not said.
     #[serde(default)]
     path: Option<String>,
 }
 
 /// The query of routes about one file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct FileQuery {
     /// Sandbox path.
     pub path: String,

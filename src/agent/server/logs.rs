@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::response::sse::Event;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::SeekFrom;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ const POLL: Duration = Duration::from_millis(100);
 const QUEUE: usize = 64;
 
 /// The query of `…/logs`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Tail {
     /// Only so many lines from the end; 0 means all.
     #[serde(default)]
@@ -34,7 +35,7 @@ pub struct Tail {
 }
 
 /// The query of `…/logs/stream`, a Sandbar extension.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Start {
     /// So many lines before the end; from the beginning when not said.
     #[serde(default)]

@@ -48,6 +48,13 @@ mod stream;
 mod terminal;
 mod transfer;
 
+/// Queries of the routes that have one.
+pub(crate) mod query {
+    pub use super::files::{DirectoryQuery, FileQuery};
+    pub use super::logs::{Start, Tail};
+    pub use super::transfer::UploadQuery;
+}
+
 pub use auth::Token;
 pub use launch::TOKEN_VARIABLE;
 pub use serve::{Config, Server};

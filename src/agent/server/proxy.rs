@@ -22,8 +22,8 @@ pub use open::open;
 
 use super::Shared;
 use super::problem::Problem;
+use crate::agent::hop::{beyond, prefix};
 use axum::extract::{Request, State};
-use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use forward::Target;
@@ -51,18 +51,6 @@ pub fn number(text: &str, own: u16) -> Result<u16, Problem> {
         Ok(port) if port.to_string() == text => Ok(port),
         _ => Err(field(format!("{text:?} is not a port; use 1 to 65535"))),
     }
-}
-
-/// The first parts of a path, without a slash at their end; the whole of it when it has no more.
-fn prefix(uri: &Uri, parts: usize) -> &str {
-    let path = uri.path();
-    path.match_indices('/').nth(parts).map_or(path, |(at, _)| &path[..at])
-}
-
-/// What the app is asked for; none when the prefix has no slash behind it.
-fn beyond(uri: &Uri, prefix: &str) -> Option<PathAndQuery> {
-    let rest = uri.path_and_query()?.as_str().strip_prefix(prefix)?;
-    if rest.starts_with('/') { rest.parse().ok() } else { None }
 }
 
 /// Sends the client to the same with a slash at its end, by an address that is right behind any other proxy too.

@@ -13,7 +13,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use futures::{Sink, SinkExt, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 pub const MAX_TERMINALS: usize = 100;
 /// The largest message, in bytes: more than a person pastes.
 const MAX_MESSAGE: usize = 1024 * 1024;
-/// A client of which not even an answer to a ping has come for so long has gone.
+/// A client of which not even an answer to a ping has come for so long has gone, and so has one that takes nothing.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Bytes still carried when the program has ended and something in the background goes on writing.
 const MAX_REST: usize = 1024 * 1024;
@@ -76,7 +76,7 @@ async fn serve(socket: WebSocket, master: &Master, mut group: Group, heartbeat: 
         code = shown(&mut sink, master, &mut group, heartbeat) => match code {
             Some(code) => {
                 let end = serde_json::to_string(&TerminalEnd::Exit { code }).unwrap_or_default();
-                let _ = sink.send(Message::Text(end.into())).await;
+                let _ = tell(&mut sink, Message::Text(end.into())).await;
                 Some(close(close_code::NORMAL, ""))
             }
             None => None,
@@ -100,7 +100,8 @@ async fn typed(stream: &mut SplitStream<WebSocket>, master: &Master) -> Option<&
     while let Ok(Some(Ok(message))) = timeout(SILENCE, stream.next()).await {
         match message {
             // A program that has closed its terminal reads no more; its end is told by the other side.
-            Message::Binary(bytes) => _ = master.write(&bytes).await,
+            // One that reads none for so long loses it, as on any terminal whose queue is full.
+            Message::Binary(bytes) => _ = timeout(SILENCE, master.write(&bytes)).await,
             Message::Text(text) => match serde_json::from_str(&text) {
                 Ok(TerminalControl::Resize { cols, rows }) => match (side("cols", cols), side("rows", rows)) {
                     (Ok(columns), Ok(rows)) => master.resize(columns, rows),
@@ -136,13 +137,36 @@ async fn shown(
             status = group.wait() => break status,
             () = sleep(heartbeat) => Message::Ping(Vec::new().into()),
         };
-        sink.send(message).await.ok()?;
+        tell(sink, message).await?;
     };
     let mut rest = 0;
     while open && rest < MAX_REST {
         let Ok(Ok(read @ 1..)) = timeout(PATIENCE, master.read(&mut buffer)).await else { break };
         rest += read;
-        sink.send(Message::Binary(buffer[..read].to_vec().into())).await.ok()?;
+        tell(sink, Message::Binary(buffer[..read].to_vec().into())).await?;
     }
     Some(status.map_or(-1, exec::code))
+}
+
+/// Sends this; none when the client has gone, or has read nothing for so long that it counts as gone, whatever it types.
+async fn tell<S: Sink<Message> + Unpin>(sink: &mut S, message: Message) -> Option<()> {
+    timeout(SILENCE, sink.send(message)).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_counts_as_gone() {
+        // The first message is taken, and never gets any further.
+        let stuck = futures::sink::unfold((), |(), _: Message| std::future::pending::<Result<(), Infallible>>());
+        let mut stuck = Box::pin(stuck);
+        let begin = Instant::now();
+        assert_eq!(tell(&mut stuck, Message::Ping(Vec::new().into())).await, None);
+        assert_eq!(begin.elapsed().as_secs(), SILENCE.as_secs());
+        assert_eq!(tell(&mut futures::sink::drain(), Message::Ping(Vec::new().into())).await, Some(()));
+    }
 }

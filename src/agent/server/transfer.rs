@@ -13,6 +13,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use nix::fcntl::OFlag;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -47,8 +48,9 @@ pub async fn download(State(agent): State<Shared>, Params(query): Params<FileQue
 }
 
 /// The query of the raw upload.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct UploadQuery {
+    /// Sandbox path; missing parent directories are made.
     path: String,
     /// Octal permissions such as `755`; absent keeps those of the file that is replaced, else `644`.
     #[serde(default)]

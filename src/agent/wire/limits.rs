@@ -1,11 +1,12 @@
 //! Sandbar extension: what a command may use at most.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bounds on each process of a command, not on all of them together (setrlimit(2)); what is absent is bounded by the
 /// sandbox alone. Only who has CAP_SYS_RESOURCE can raise them again. Unknown names are refused: a bound with a typo
 /// would be none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Address space in MiB, 16 to 1048576: allocations beyond it fail.

@@ -1,11 +1,12 @@
 //! Sessions: shells that keep their state between commands.
 
 use super::{DEFAULT_TIMEOUT, Limits, ProcessStatus, WORKSPACE};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// `POST /api/sessions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionRequest {
     /// 1 to 64 letters, digits, `.`, `_` and `-`; the first a letter or digit.
     pub session_id: String,
@@ -28,7 +29,7 @@ impl SessionRequest {
 }
 
 /// The answer to `POST /api/sessions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionStarted {
     /// As it was requested.
     pub session_id: String,
@@ -37,7 +38,7 @@ pub struct SessionStarted {
 }
 
 /// `GET /api/sessions/{id}`, and each of `GET /api/sessions`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionInfo {
     /// As it was requested.
     pub session_id: String,
@@ -56,7 +57,7 @@ pub struct SessionInfo {
 }
 
 /// `POST /api/sessions/{id}/exec`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionExec {
     /// Lines for the session's shell; what they change there stays changed.
     pub command: String,
@@ -80,7 +81,7 @@ impl SessionExec {
 }
 
 /// The answer to `POST /api/sessions/{id}/exec`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionOutput {
     /// What the terminal showed of the command, standard output and error together; line ends are `\n`. At most
     /// [`crate::agent::server::MAX_OUTPUT`] bytes, then a line that says how many were left out.

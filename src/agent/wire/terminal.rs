@@ -2,6 +2,7 @@
 //! and what is shown; text messages are JSON, here.
 
 use super::WORKSPACE;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most columns or rows of a terminal.
@@ -20,7 +21,7 @@ fn kind() -> String {
 }
 
 /// The query of `GET /api/terminal`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TerminalRequest {
     /// Width in characters, 1 to [`MAX_SIDE`].
     #[serde(default = "columns")]

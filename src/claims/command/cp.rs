@@ -3,8 +3,7 @@
 mod download;
 mod upload;
 
-use super::cluster::ClusterArgs;
-use super::entry::enter;
+use super::gateway::EntryArgs;
 use super::remote::Place;
 use crate::agent::client::{AgentClient, AgentError};
 use crate::failure::Failure;
@@ -30,7 +29,7 @@ pub struct Args {
     #[arg(value_name = "TO")]
     to: String,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    entry: EntryArgs,
 }
 
 /// What was copied.
@@ -52,11 +51,9 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     let tally = match (Place::parse(&args.from), Place::parse(&args.to)) {
         (Place::Here(from), Place::There(to)) => {
             let source = upload::Source::find(&from)?;
-            upload::copy(&enter(&args.cluster, &to.id).await?, &source, &to).await?
+            upload::copy(&args.entry.enter(&to.id).await?, &source, &to).await?
         }
-        (Place::There(from), Place::Here(to)) => {
-            download::copy(&enter(&args.cluster, &from.id).await?, &from, &to).await?
-        }
+        (Place::There(from), Place::Here(to)) => download::copy(&args.entry.enter(&from.id).await?, &from, &to).await?,
         (Place::Here(_), Place::Here(_)) => {
             return Err(Failure::new(format!("neither {} nor {} is in a sandbox", args.from, args.to))
                 .advice("write the one in the sandbox as ID:PATH"));

@@ -1,7 +1,6 @@
 //! `sandbar exec`.
 
-use super::cluster::ClusterArgs;
-use super::entry::enter;
+use super::gateway::EntryArgs;
 use crate::agent::client::{AgentError, ExecEvent};
 use crate::agent::wire::{ExecRequest, MAX_TIMEOUT};
 use crate::api::Span;
@@ -36,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = time_limit)]
     timeout: Span,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    entry: EntryArgs,
     /// The command, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -73,7 +72,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     for (name, value) in &args.env {
         request = request.env(name, value);
     }
-    let agent = enter(&args.cluster, &args.id).await.map_err(|failure| failure.code(NOT_RUN))?;
+    let agent = args.entry.enter(&args.id).await.map_err(|failure| failure.code(NOT_RUN))?;
     let mut events = agent.exec_stream(&request).await.map_err(not_run)?;
     while let Some(event) = events.next().await {
         let written = match event.map_err(not_run)? {

@@ -1,7 +1,6 @@
 //! `sandbar port-forward`.
 
-use super::cluster::ClusterArgs;
-use super::entry::enter_service;
+use super::gateway::EntryArgs;
 use crate::agent::client::{AgentClient, TunnelError};
 use crate::claims::Left;
 use crate::failure::{Failure, chain};
@@ -30,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    entry: EntryArgs,
 }
 
 /// A port here and a port there.
@@ -59,8 +58,7 @@ impl FromStr for Ports {
 
 /// Forwards.
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let cluster = args.cluster.connect().await?;
-    let (agent, member) = enter_service(&cluster, &args.id, "forward ports of").await?;
+    let entered = args.entry.enter_service(&args.id, "forward ports of").await?;
     // Before anything is said: whoever reads it may end this.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut forwards = JoinSet::new();
@@ -68,14 +66,13 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     for ports in args.ports {
         let listener = listen(args.address, ports).await?;
         writeln!(out, "forwarding {} to port {} of {}", listener.local_addr()?, ports.remote, args.id)?;
-        forwards.spawn(accept(listener, agent.clone(), ports.remote));
+        forwards.spawn(accept(listener, entered.agent.clone(), ports.remote));
     }
     out.flush()?;
-    let claims = cluster.claims();
     tokio::select! {
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => Ok(ExitCode::SUCCESS),
-        left = claims.until_left(&args.id, &member) => Err(ended(&args.id, left)),
+        left = entered.until_left(&args.id) => Err(ended(&args.id, left)),
         Some(stopped) = forwards.join_next() => match stopped {
             Ok(Err(failure)) => Err(failure),
             Err(error) => Err(Failure::new(format!("forwarding stopped: {error}"))),

@@ -1,7 +1,6 @@
 //! `sandbar logs`.
 
-use super::cluster::ClusterArgs;
-use super::entry::enter_service;
+use super::gateway::EntryArgs;
 use crate::agent::client::AgentClient;
 use crate::agent::wire::{ProcessInfo, ProcessStatus};
 use crate::failure::Failure;
@@ -30,13 +29,12 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     tail: Option<usize>,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    entry: EntryArgs,
 }
 
 /// Prints.
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let cluster = args.cluster.connect().await?;
-    let (agent, _) = enter_service(&cluster, &args.id, "read the logs of").await?;
+    let agent = args.entry.enter_service(&args.id, "read the logs of").await?.agent;
     let pid = match args.process {
         Some(pid) => pid,
         None => only(&agent.processes().await?, &args.id)?,

@@ -2,9 +2,8 @@
 
 mod local;
 
-use super::cluster::ClusterArgs;
-use super::entry::enter;
 use super::exec::{NO_READER, NOT_RUN, exit_code, shell_text};
+use super::gateway::EntryArgs;
 use crate::agent::client::{AgentError, Shown, TerminalInput, TerminalOutput};
 use crate::agent::wire::TerminalRequest;
 use crate::failure::Failure;
@@ -33,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = crate::agent::wire::WORKSPACE)]
     cwd: String,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    entry: EntryArgs,
     /// Runs this instead of a shell, after --
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -41,7 +40,7 @@ pub struct Args {
 
 /// Opens the terminal, and carries what is typed and shown until the program ends.
 pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let agent = enter(&args.cluster, &args.id).await.map_err(|failure| failure.code(NOT_RUN))?;
+    let agent = args.entry.enter(&args.id).await.map_err(|failure| failure.code(NOT_RUN))?;
     let mut request = TerminalRequest { cwd: args.cwd.clone(), ..TerminalRequest::default() };
     if !args.command.is_empty() {
         request.command = Some(shell_text(&args.command)?);
@@ -66,8 +65,10 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
 
 fn not_opened(error: AgentError, id: &str) -> Failure {
     match error {
-        AgentError::NotFound { .. } => Failure::new(format!("the sandbox of run {id} offers no terminal"))
-            .advice("sandboxes in mode Worker and images with another agent have none: use sandbar exec"),
+        AgentError::NotFound { detail } => {
+            Failure::new(format!("the sandbox of run {id} offers no terminal: {detail}"))
+                .advice("sandboxes in mode Worker and images with another agent have none: use sandbar exec")
+        }
         other => Failure::from(other),
     }
     .code(NOT_RUN)

@@ -4,10 +4,12 @@
 mod auth;
 mod bad_input;
 mod demo;
+mod inside;
 #[cfg(feature = "failpoints")]
 mod killed;
 mod launches;
 mod limits;
+mod openapi;
 mod played;
 pub mod sse;
 

@@ -4,8 +4,10 @@
 //! away takes the connection to the app with him.
 
 use super::headers;
+use crate::agent::activity::Activity;
 use crate::agent::server::Agent;
 use crate::agent::server::problem::Problem;
+use crate::agent::{hop, pulse};
 use crate::failure::chain;
 use axum::body::Body;
 use axum::extract::Request;
@@ -19,10 +21,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Where a request goes.
@@ -67,7 +68,7 @@ pub async fn forward(agent: &Agent, target: Target, mut request: Request) -> Res
     let (Some(_), Some(changed)) = (protocol, changed) else {
         return Err(Problem::Gateway(format!("the app on port {port} changed to a protocol nobody asked for")));
     };
-    Ok(switched(response, client, connection, changed))
+    Ok(switched(response, client, connection, changed, agent.heartbeat))
 }
 
 /// A connection to whatever listens on the port. Many development servers listen on the first address of `localhost`
@@ -119,68 +120,17 @@ fn switched(
     client: OnUpgrade,
     connection: Connection,
     protocol: HeaderValue,
+    heartbeat: Duration,
 ) -> Response {
     let app = hyper::upgrade::on(&mut response);
+    let period = (protocol.as_bytes().eq_ignore_ascii_case(b"websocket")).then_some(heartbeat);
     tokio::spawn(async move {
         let _kept = connection;
         if let (Ok(app), Ok(client)) = tokio::join!(app, client) {
-            let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(app)).await;
+            let _ = pulse::join(TokioIo::new(client), TokioIo::new(app), period).await;
         }
     });
-    headers::upgrade(response.headers_mut(), protocol);
+    hop::upgrade(response.headers_mut(), protocol);
     let (parts, _) = response.into_parts();
     Response::from_parts(parts, Body::empty())
-}
-
-/// When a piece of the request's body last came: a long upload is no silence.
-#[derive(Debug, Clone)]
-struct Activity(Arc<Mutex<Instant>>);
-
-impl Activity {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn touch(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns when nothing has come for so long.
-    async fn silence(&self, limit: Duration) {
-        loop {
-            let end = self.last() + limit;
-            if Instant::now() >= end {
-                return;
-            }
-            sleep_until(end).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_long_upload_is_no_silence() {
-        let activity = Activity::new();
-        let uploading = async {
-            for _ in 0..10 {
-                tokio::time::sleep(Duration::from_secs(40)).await;
-                activity.touch();
-            }
-            Instant::now()
-        };
-        let silence = async {
-            activity.silence(Duration::from_secs(60)).await;
-            Instant::now()
-        };
-        let (last, given_up) = tokio::join!(uploading, silence);
-        let waited = given_up - last;
-        assert!((60..62).contains(&waited.as_secs()), "{waited:?}");
-    }
 }

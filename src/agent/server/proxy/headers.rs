@@ -1,80 +1,13 @@
-//! What passes through a proxy and what does not (RFC 9110, section 7.6), and what the app must be told.
+//! What of a message's headers reaches an app, and what of an app's its client.
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
-    TRANSFER_ENCODING, UPGRADE, VIA,
-};
-use http::{HeaderMap, HeaderName, HeaderValue};
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-
-/// Headers that are about one connection only, named or not.
-const HOP_BY_HOP: [HeaderName; 8] =
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];
-
-/// Takes away what was meant for the connection that the message came over; gives the protocol that is to be spoken
-/// on it from here on, if another one is.
-fn end_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
-    let protocol = headers.get(UPGRADE).filter(|_| named.contains(&UPGRADE)).cloned();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-    protocol
-}
-
-/// Says that the connection is to become one of this protocol.
-pub fn upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, protocol);
-}
+use crate::agent::hop::{end_hop, pass_on};
+use http::header::{AUTHORIZATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
 
 /// Makes a request's headers those that the app gets. `prefix` is the part of the path that the app does not see.
 /// Gives where the browser believes the app to be, and the protocol that the client wants to change to.
 pub fn to_app(headers: &mut HeaderMap, port: u16, prefix: &str) -> (String, Option<HeaderValue>) {
-    let chunked = headers.contains_key(TRANSFER_ENCODING);
-    let host = headers.remove(HOST);
-    let protocol = end_hop(headers);
-    if chunked {
-        // Its framing is known from here to the app: without this a GET would lose its body.
-        headers.remove(CONTENT_LENGTH);
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    if let Some(protocol) = protocol.clone() {
-        upgrade(headers, protocol);
-    }
-    if let Ok(local) = HeaderValue::try_from(format!("localhost:{port}")) {
-        headers.insert(HOST, local);
-    }
-    if let (Some(host), false) = (host, headers.contains_key(FORWARDED_HOST)) {
-        headers.insert(FORWARDED_HOST, host);
-    }
-    if !headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "http" || proto == "https") {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    }
-    let outer = headers.get(FORWARDED_PREFIX).and_then(|outer| path(outer.to_str().ok()?)).unwrap_or_default();
-    let whole = format!("{outer}{prefix}");
-    if let Ok(value) = HeaderValue::try_from(&whole) {
-        headers.insert(FORWARDED_PREFIX, value);
-    }
-    headers.append(VIA, HeaderValue::from_static("1.1 sandbar"));
-    (whole, protocol)
-}
-
-/// A prefix that a proxy before this one has taken away, if it can be one: it becomes part of cookies.
-fn path(text: &str) -> Option<&str> {
-    let text = text.trim_end_matches('/');
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%".contains(c);
-    (text.starts_with('/') && !text.starts_with("//") && text.chars().all(plain)).then_some(text)
+    pass_on(headers, HeaderValue::try_from(format!("localhost:{port}")).ok(), prefix)
 }
 
 /// Whether a value of the Authorization header is the agent's own: it must never reach what runs in the sandbox.
@@ -129,6 +62,7 @@ fn is_below(path: &[u8], prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     fn map(lines: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &str)| {

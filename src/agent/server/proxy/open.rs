@@ -7,7 +7,8 @@
 //! An `authorization` header is the app's own here and passes, unless it holds the agent's token.
 
 use super::forward::{Target, forward};
-use super::{beyond, headers, number, prefix, with_slash};
+use super::{headers, number, with_slash};
+use crate::agent::hop::{beyond, prefix};
 use crate::agent::server::problem::Problem;
 use crate::agent::server::{Agent, Shared};
 use axum::extract::{Request, State};

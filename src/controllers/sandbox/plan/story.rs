@@ -1,8 +1,12 @@
 //! What a request tells of its way to a sandbox and a running app: its timeline, and how long that took.
 
 use crate::api::conditions::{Reason, Type, Wanted, is_true};
-use crate::api::{Phase, Sandbox, SandboxStatus, StartKind, note};
+use crate::api::{Phase, Sandbox, SandboxStatus, StartKind, TimelineEntry, note};
 use crate::controllers::sandbox::facts::{BoundFact, RequestFacts};
+use jiff::{SignedDuration, Timestamp};
+
+/// Between what a request waits for and its place.
+const PLACE: &str = ", number ";
 
 /// What a request shows of a member that can be used.
 pub(super) fn phase_of(member: &SandboxStatus) -> (Phase, Reason) {
@@ -27,19 +31,19 @@ pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[W
         return;
     }
     if before.timeline.is_empty() {
-        note(&mut status.timeline, facts.now, false, "Acquiring sandbox from warm pool...");
+        note(&mut status.timeline, asked_at(facts, status), false, "Acquiring sandbox from warm pool...");
     }
     let ready = wanted.iter().find(|wanted| wanted.kind == Type::Ready);
     if status.phase == Some(Phase::Pending)
         && status.reason != before.reason
         && let Some(waits) = ready
     {
-        note(
-            &mut status.timeline,
-            facts.now,
-            false,
-            &format!("{}, number {} in the queue", waits.message, facts.ahead + 1),
-        );
+        // What it waits for may change to and fro; that it does is told once for each.
+        let told = |entry: &TimelineEntry| entry.message.starts_with(&format!("{}{PLACE}", waits.message));
+        if !status.timeline.iter().any(told) {
+            let message = format!("{}{PLACE}{} in the queue", waits.message, facts.ahead + 1);
+            note(&mut status.timeline, facts.now, false, &message);
+        }
     }
     let usable = ready.is_some_and(|ready| ready.status == Some(true));
     let acquired = status.timings.as_ref().is_some_and(|timings| timings.acquire_ms.is_some());
@@ -59,9 +63,19 @@ pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[W
     }
 }
 
+/// When the request was made: at its first entry, which the operator writes when it sees it. It was away if that is more
+/// than the second in which the API server says that it stored it: whole seconds are all that it tells.
+fn asked_at(facts: &RequestFacts, status: &SandboxStatus) -> Timestamp {
+    let first = status.timeline.first().filter(|first| first.number == 1);
+    let seen = first.map_or(facts.now, |first| first.time.0);
+    let stored = facts.sandbox.metadata.creation_timestamp.as_ref();
+    let latest = stored.and_then(|stored| stored.0.checked_add(SignedDuration::from_secs(1)).ok());
+    latest.map_or(seen, |latest| latest.min(seen))
+}
+
 /// It has a sandbox that can be used.
 fn acquire(facts: &RequestFacts, status: &mut SandboxStatus) {
-    let since = status.timeline.first().map_or(facts.now, |first| first.time.0);
+    let since = asked_at(facts, status);
     let took = i64::try_from(facts.now.duration_since(since).as_millis()).unwrap_or(i64::MAX);
     // The member itself says so only when its own plan has seen the claim.
     let still_warm = matches!(&facts.bound, BoundFact::Present { member, .. } if member.phase() == Phase::Warm);
@@ -80,12 +94,12 @@ fn take_over(facts: &RequestFacts, status: &mut SandboxStatus, member: &Sandbox)
         status.timeline_of_member = Some(entry.number);
     }
     let Some(steps) = &theirs.timings else { return };
-    let first = status.timeline.first().map_or(facts.now, |first| first.time.0);
+    let asked = asked_at(facts, status);
     let timings = status.timings.get_or_insert_default();
     let (acquire, total) = (timings.acquire_ms, timings.total_ms);
     *timings = steps.clone();
     timings.acquire_ms = acquire;
     let answered = theirs.timeline.last().map_or(facts.now, |last| last.time.0);
-    let whole = || i64::try_from(answered.duration_since(first).as_millis()).unwrap_or(i64::MAX);
+    let whole = || i64::try_from(answered.duration_since(asked).as_millis()).unwrap_or(i64::MAX);
     timings.total_ms = total.or_else(|| steps.total_ms.map(|_| whole()));
 }

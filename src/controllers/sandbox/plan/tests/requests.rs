@@ -289,6 +289,45 @@ fn a_place_in_the_queue_is_told_at_once_and_then_every_fifteen_seconds() {
     assert_eq!(place(&bound), None, "who is served stands in no queue");
 }
 
+#[test]
+fn a_request_that_waits_tells_each_thing_that_it_waits_for_once() {
+    let mut status = None;
+    for pass in 0..200 {
+        let mut facts = facts(request(status), 1 + pass);
+        (facts.ahead, facts.candidates) = (usize::try_from(pass % 7).expect("small"), vec![]);
+        if let PoolFact::Present { full, .. } = &mut facts.pool {
+            *full = pass % 2 == 0;
+        }
+        status = Some(run(facts).status);
+    }
+    let told: Vec<String> = status.expect("a status").timeline.into_iter().map(|entry| entry.message).collect();
+    let story = [
+        "Acquiring sandbox from warm pool...",
+        "the pool has as many sandboxes as it may, number 1 in the queue",
+        "waiting for a sandbox, number 2 in the queue",
+    ];
+    assert_eq!(told, story);
+}
+
+#[test]
+fn acquiring_counts_from_when_the_request_was_made() {
+    // Until it holds a member that can be used: when it was first seen, when it had it, and what it tells.
+    for (seen, had, told) in [(0, 1, 1000), (1, 3, 2000), (30, 31, 30_000)] {
+        let first = run(RequestFacts { candidates: vec![], ..facts(request(None), seen) }).status;
+        let mut held = warm();
+        held.spec.claim = Some(claim_for(REQUEST));
+        let usable = [Wanted::new(Type::Ready, true, Reason::Healthy, "")];
+        held.status.as_mut().expect("a status").conditions = merge(&[], &usable, None, at(0));
+        let mut facts = facts(request(Some(SandboxStatus { bound_to: bound_status().bound_to, ..first })), had);
+        facts.bound = BoundFact::Present { member: Arc::new(held), live: true };
+        let status = run(facts).status;
+        assert_eq!(status.timings.and_then(|timings| timings.acquire_ms), Some(told), "{seen} s, {had} s");
+        let last = status.timeline.last().map(|entry| entry.message.clone());
+        assert!(last.is_some_and(|last| last.starts_with(&format!("Pool acquisition: {told}ms"))));
+        assert!(status.timeline.windows(2).all(|pair| pair[0].time.0 <= pair[1].time.0), "{:?}", status.timeline);
+    }
+}
+
 /// A request that begins with a snapshot, and the member that it holds.
 fn with_files() -> (Sandbox, Sandbox) {
     let snapshot = Some(SnapshotRef { name: "notes".into() });
