@@ -1,10 +1,11 @@
-//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`, `logs`,
-//! `port-forward`, `snapshot`, `orphans`.
+//! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`, `checkout`,
+//! `logs`, `port-forward`, `snapshot`, `orphans`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
 mod advice;
 mod app;
+mod checkout;
 mod claim;
 mod cluster;
 mod completions;
@@ -49,6 +50,8 @@ pub enum Command {
     Shell(shell::Args),
     /// Copy files and folders into a sandbox or out of it
     Cp(cp::Args),
+    /// Check out a git repository in a sandbox; a token for it stays on no disk there
+    Checkout(checkout::Args),
     /// Print what a background process in a sandbox has written
     Logs(logs::Args),
     /// Reach ports of a sandbox through ports of this machine
@@ -81,6 +84,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Exec(args) => exec::run(args).await,
         Command::Shell(args) => shell::run(args).await,
         Command::Cp(args) => cp::run(args).await,
+        Command::Checkout(args) => checkout::run(args).await,
         Command::Logs(args) => logs::run(args).await,
         Command::PortForward(args) => forward::run(args).await,
         Command::Hibernate(args) => hibernate::hibernate(args).await,

@@ -147,7 +147,7 @@ fn port_of(path: &PathAndQuery) -> Result<u16, Refused> {
 pub struct Wanted {
     /// Go on until the app ends.
     follow: Option<bool>,
-    /// Only so many lines from the end.
+    /// Only so many lines from the end; 0 for all, and with `follow` for none of those before.
     tail: Option<u32>,
 }
 

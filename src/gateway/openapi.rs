@@ -85,7 +85,8 @@ fn told(operation: &Operation, method: &str, path: &str, shapes: &mut Shapes) ->
         "responses": responses(operation, path, shapes),
     });
     if let Some(right) = operation.right {
-        let open = if operation.is_open() { " Without a token in demo mode, for what was launched without one." } else { "" };
+        let open =
+            if operation.is_open() { " Without a token in demo mode, for what was launched without one." } else { "" };
         told["description"] = json!(format!("Needs `{}` of `{}`.{open}", right.verb(), right.what()));
         told["security"] = if operation.is_open() { json!([{"bearer": []}, {}]) } else { json!([{"bearer": []}]) };
     }
@@ -246,7 +247,11 @@ mod tests {
             let name = reference.split('"').next().expect("a name");
             assert!(named.contains_key(name), "{name}");
         }
-        let operations = document["paths"].as_object().expect("paths").values().flat_map(|path| path.as_object().expect("a path").values());
+        let operations = document["paths"]
+            .as_object()
+            .expect("paths")
+            .values()
+            .flat_map(|path| path.as_object().expect("a path").values());
         let ids: Vec<&str> = operations.map(|told| told["operationId"].as_str().expect("an id")).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
     }

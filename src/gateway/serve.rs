@@ -109,10 +109,7 @@ fn api() -> Routes {
 
 /// What is answered to everybody, at once.
 fn open() -> Routes {
-    Routes::default()
-        .get("/healthz", async || "ok\n")
-        .get("/readyz", ready)
-        .get("/openapi.json", openapi::openapi)
+    Routes::default().get("/healthz", async || "ok\n").get("/readyz", ready).get("/openapi.json", openapi::openapi)
 }
 
 /// Every route.

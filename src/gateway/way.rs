@@ -169,7 +169,8 @@ fn enterable(run: &Run, member: &Sandbox) -> Result<Url, Refused> {
     let status = member.status.as_ref();
     // Until the member says so itself, it is a candidate that may be somebody else's.
     let claim = member.spec.claim.as_ref().filter(|claim| claim.id == run.id);
-    if !claim.is_some_and(|claim| claim.for_.as_ref().is_none_or(|request| request.uid == run.uid)) {
+    let claim = claim.filter(|claim| claim.for_.as_ref().is_none_or(|request| request.uid == run.uid));
+    if claim.is_none() {
         return Err(waits(run));
     }
     if member.is_deleting() || matches!(member.phase(), Phase::Terminating | Phase::Failed | Phase::Ended) {

@@ -1,7 +1,7 @@
 //! `sandbar exec`.
 
 use super::gateway::EntryArgs;
-use crate::agent::client::{AgentError, ExecEvent};
+use crate::agent::client::{AgentClient, AgentError, ExecEvent};
 use crate::agent::wire::{ExecRequest, MAX_TIMEOUT};
 use crate::api::Span;
 use crate::failure::Failure;
@@ -48,7 +48,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn time_limit(text: &str) -> Result<Span, String> {
+pub(super) fn time_limit(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error: crate::api::SpanError| error.to_string())?;
     match span.duration().as_secs() {
         1..=MAX_TIMEOUT => Ok(span),
@@ -73,13 +73,18 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         request = request.env(name, value);
     }
     let agent = args.entry.enter(&args.id).await.map_err(|failure| failure.code(NOT_RUN))?;
-    let mut events = agent.exec_stream(&request).await.map_err(not_run)?;
+    print(&agent, &request, args.timeout).await
+}
+
+/// Runs it with its output as it comes; its exit code.
+pub(super) async fn print(agent: &AgentClient, request: &ExecRequest, limit: Span) -> Result<ExitCode, Failure> {
+    let mut events = agent.exec_stream(request).await.map_err(not_run)?;
     while let Some(event) = events.next().await {
         let written = match event.map_err(not_run)? {
             ExecEvent::Stdout(line) => write_line(std::io::stdout().lock(), &line),
             ExecEvent::Stderr(line) => write_line(std::io::stderr().lock(), &line),
             ExecEvent::Exit { code, .. } => return Ok(ExitCode::from(exit_code(code))),
-            ExecEvent::Error { code, .. } if code == "TIMEOUT" => return Err(timed_out(args.timeout)),
+            ExecEvent::Error { code, .. } if code == "TIMEOUT" => return Err(timed_out(limit)),
             ExecEvent::Error { message, .. } => return Err(Failure::new(message).code(NOT_RUN)),
         };
         match written {

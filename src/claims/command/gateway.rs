@@ -38,7 +38,7 @@ pub struct Entered {
 }
 
 enum By {
-    Cluster { cluster: Cluster, member: Box<Sandbox> },
+    Cluster(Box<(Cluster, Sandbox)>),
     Gateway(Gateway),
 }
 
@@ -81,7 +81,7 @@ impl EntryArgs {
         }
         let cluster = self.cluster.connect().await?;
         let (agent, member) = enter_service(&cluster, id, what).await?;
-        Ok(Entered { agent, by: By::Cluster { cluster, member: Box::new(member) } })
+        Ok(Entered { agent, by: By::Cluster(Box::new((cluster, member))) })
     }
 
     async fn gateway(&self) -> Result<Option<Gateway>, Failure> {
@@ -136,7 +136,7 @@ impl Entered {
     /// Waits until the run no longer works in this sandbox.
     pub async fn until_left(&self, id: &str) -> Left {
         match &self.by {
-            By::Cluster { cluster, member } => cluster.claims().until_left(id, member).await,
+            By::Cluster(entered) => entered.0.claims().until_left(id, &entered.1).await,
             By::Gateway(gateway) => loop {
                 tokio::time::sleep(LOOK).await;
                 if let Some(left) = gateway.left(id).await {

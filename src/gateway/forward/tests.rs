@@ -53,7 +53,7 @@ fn neither_agent_nor_app_sees_what_is_the_gateways() {
     to_agent(&mut headers, &errand(&way, Of::App, None)).expect("a token");
     assert_eq!(text(&headers, "authorization"), Some("Bearer the-agents"));
     let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
-    assert_eq!((cookies, headers.contains_key(EXPECT)), (vec!["a=1; b=2"], false));
+    assert_eq!((cookies, headers.contains_key(EXPECT)), (vec![&HeaderValue::from_static("a=1; b=2")], false));
     let mut headers = given();
     to_agent(&mut headers, &errand(&way, Of::Agent, None)).expect("a token");
     assert!(!headers.contains_key(COOKIE));

@@ -159,12 +159,21 @@ pub fn operations() -> Vec<Operation> {
     };
     let stop = |path: &str| post(path, Right::Stop, "End a run").gives::<change::Stopped>().refuses(STATE);
     let mut all = vec![
-        launches::<launch::GameWish>("/api/launch/warm", "Launch a game, in a pool with warm sandboxes if there is one"),
-        launches::<launch::GameWish>("/api/launch/cold", "Launch a game, in a pool without warm sandboxes if there is one"),
+        launches::<launch::GameWish>(
+            "/api/launch/warm",
+            "Launch a game, in a pool with warm sandboxes if there is one",
+        ),
+        launches::<launch::GameWish>(
+            "/api/launch/cold",
+            "Launch a game, in a pool without warm sandboxes if there is one",
+        ),
         launches::<launch::AppWish>("/v1/launches", "Launch an app"),
         get("/api/status/{run_id}", Right::See, "How far a run is").gives::<status::Shown>(),
         get("/v1/runs/{run_id}", Right::See, "How far a run is").gives::<status::Shown>(),
-        get("/v1/runs", Right::ListRuns, "The newest runs").query::<status::Limit>().gives::<status::List>().refuses(QUERY),
+        get("/v1/runs", Right::ListRuns, "The newest runs")
+            .query::<status::Limit>()
+            .gives::<status::List>()
+            .refuses(QUERY),
         events("/api/stream/{run_id}"),
         events("/v1/runs/{run_id}/events"),
         stop("/api/runs/{run_id}/stop"),
@@ -209,8 +218,12 @@ fn commands() -> Vec<Operation> {
             .gives::<wire::BackgroundStarted>(),
         get(&inside("/api/processes"), ReadLog, "Processes that were started so").gives::<Vec<wire::ProcessInfo>>(),
         get(&inside(pid), ReadLog, "One of them").gives::<wire::ProcessInfo>(),
-        post(&inside(&format!("{pid}/kill")), Exec, "Send it a signal").reads::<wire::KillRequest>().gives::<wire::Done>(),
-        get(&inside(&format!("{pid}/logs")), ReadLog, "What it has written").query::<query::Tail>().gives::<wire::Logs>(),
+        post(&inside(&format!("{pid}/kill")), Exec, "Send it a signal")
+            .reads::<wire::KillRequest>()
+            .gives::<wire::Done>(),
+        get(&inside(&format!("{pid}/logs")), ReadLog, "What it has written")
+            .query::<query::Tail>()
+            .gives::<wire::Logs>(),
         get(&inside(&format!("{pid}/logs/stream")), ReadLog, "What it writes, until it ends")
             .query::<query::Start>()
             .answers(Content::Events),
@@ -218,7 +231,9 @@ fn commands() -> Vec<Operation> {
             .query::<inside::Wanted>()
             .answers(Content::JsonOrEvents(shape::<wire::Logs>)),
         get(&inside("/api/sessions"), Exec, "Shells that keep their state").gives::<Vec<wire::SessionInfo>>(),
-        post(&inside("/api/sessions"), Exec, "Start one").reads::<wire::SessionRequest>().gives::<wire::SessionStarted>(),
+        post(&inside("/api/sessions"), Exec, "Start one")
+            .reads::<wire::SessionRequest>()
+            .gives::<wire::SessionStarted>(),
         get(&inside(session), Exec, "One of them").gives::<wire::SessionInfo>(),
         told("DELETE", &inside(session), Some(Exec), "End one").gives::<wire::Done>(),
         post(&inside(&format!("{session}/exec")), Exec, "Run a command in one")

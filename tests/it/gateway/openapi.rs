@@ -27,7 +27,10 @@ async fn a_validator_takes_the_document_and_answers_are_as_it_says() {
     let stand = Stand::start("gateway-openapi").await;
     let gateway = stand.gateway(Settings::default()).await;
     let document = reqwest::get(format!("{}/openapi.json", gateway.url)).await.expect("an answer");
-    assert_eq!((document.status(), &document.headers()["content-type"]), (StatusCode::OK, &"application/json".parse().expect("text")));
+    assert_eq!(
+        (document.status(), &document.headers()["content-type"]),
+        (StatusCode::OK, &"application/json".parse().expect("text"))
+    );
     let document: Value = document.json().await.expect("JSON");
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), document.to_string()).expect("written");
@@ -57,7 +60,8 @@ async fn a_validator_takes_the_document_and_answers_are_as_it_says() {
     ];
     for (method, path, route, body, status) in asked {
         let request = stand.ask(method.clone(), &format!("{}{path}", gateway.url)).bearer_auth(&stand.token);
-        let request = body.iter().fold(request.header("Accept", "application/json"), |request, body| request.json(body));
+        let request =
+            body.iter().fold(request.header("Accept", "application/json"), |request, body| request.json(body));
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), status, "{path}");
         let answer: Value = answer.json().await.expect("JSON");

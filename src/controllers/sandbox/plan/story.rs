@@ -31,7 +31,8 @@ pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[W
         return;
     }
     if before.timeline.is_empty() {
-        note(&mut status.timeline, asked_at(facts, status), false, "Acquiring sandbox from warm pool...");
+        let asked = asked_at(facts, status);
+        note(&mut status.timeline, asked, false, "Acquiring sandbox from warm pool...");
     }
     let ready = wanted.iter().find(|wanted| wanted.kind == Type::Ready);
     if status.phase == Some(Phase::Pending)

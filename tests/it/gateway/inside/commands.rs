@@ -21,14 +21,14 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 impl Held {
     /// A command as somebody types it who may enter sandboxes, and neither reads Secrets nor sees a Sandbox.
-    fn command(&self, arguments: &[&str], kubeconfig: &tempfile::NamedTempFile) -> Command {
+    pub(super) fn command(&self, arguments: &[&str], kubeconfig: &tempfile::NamedTempFile) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).env("KUBECONFIG", kubeconfig.path()).env("SANDBAR_GATEWAY", &self.gateway.url);
         command.kill_on_drop(true);
         command
     }
 
-    fn kubeconfig(&self) -> tempfile::NamedTempFile {
+    pub(super) fn kubeconfig(&self) -> tempfile::NamedTempFile {
         let plane = self.stand.env.world.local().plane();
         let text = plane.kubeconfig(&Identity::Token(self.enters.clone()), &self.stand.env.namespace);
         let file = tempfile::NamedTempFile::new().expect("a file");

@@ -1,6 +1,7 @@
 //! What is in a run's sandbox, through the gateway: real agents, real apps, and rights that the cluster knows.
 
 mod anonymous;
+mod checkout;
 mod commands;
 mod hostile;
 mod rights;

@@ -99,7 +99,7 @@ async fn a_websocket_needs_its_right_as_well() {
         (format!("/proxy/{port}/echo"), "create sandboxes/proxy"),
     ];
     for (path, missing) in routes {
-        let refused = async |token: Option<&str>| held.socket(&path, token).await.err().expect("it is refused");
+        let refused = async |token: Option<&str>| held.socket(&path, token).await.expect_err("it is refused");
         assert_eq!(refused(None).await.0, 401, "{path}");
         assert_eq!(refused(Some("eyJhbGciOiJub25lIn0.e30.")).await.0, 401, "{path}");
         let (status, detail) = refused(Some(&held.stand.token)).await;
