@@ -3,6 +3,7 @@
 use super::caller::{Access, Caller, Right};
 use super::forward;
 use super::link::Links;
+use super::members::Members;
 use super::pools::{Listing, Pools};
 use super::quota::{Limits, Quota};
 use super::refused::Refused;
@@ -45,6 +46,7 @@ pub struct Desk {
     pub(super) access: Access,
     pub(super) claims: Claims,
     pub(super) runs: Runs,
+    pub(super) members: Members,
     pub(super) pools: Pools,
     pub(super) quota: Quota,
     pub(super) ways: Arc<Ways>,
@@ -80,6 +82,7 @@ impl Desk {
             agents: forward::client()?,
             listing: Listing::default(),
             runs: Runs::default(),
+            members: Members::default(),
             pools: Pools::default(),
             readiness: Readiness::new(),
             settings,

@@ -52,6 +52,7 @@ pub mod inside;
 pub mod launch;
 mod link;
 mod listener;
+mod members;
 pub mod openapi;
 pub mod overview;
 mod pools;

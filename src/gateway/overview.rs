@@ -5,12 +5,13 @@ use super::events::Entry;
 use super::pools::Pool;
 use super::refused::Refused;
 use super::status::{Limit, within};
-use super::{Query, Shared};
-use crate::api::PoolCost;
+use super::{Desk, Query, Shared};
 use crate::api::conditions::{Type, is_true};
+use crate::api::{PoolCost, Usd};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -61,13 +62,37 @@ struct PoolShown {
     claims_cold: i64,
     /// Share of the claims that got a warm sandbox; absent before the first.
     hit_rate: Option<f64>,
+    /// From a sandbox's creation until it can be used; absent before one was claimed.
+    lead_time_seconds: Option<f64>,
     available: bool,
-    /// What it costs; for users only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<PoolCost>,
+    /// What it costs; absent until something did.
+    cost: Option<CostShown>,
     /// For users only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conditions: Vec<Condition>,
+}
+
+/// What a pool costs, in US dollars.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PoolCost")]
+struct CostShown {
+    /// All its sandboxes together, now.
+    usd_per_hour: Usd,
+    /// The part of it that is paid for sandboxes which nobody holds.
+    unused_usd_per_hour: Usd,
+    /// Until now; for users only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spent_usd: Option<Usd>,
+}
+
+impl CostShown {
+    fn of(cost: &PoolCost, held: Usd, private: bool) -> Self {
+        Self {
+            usd_per_hour: cost.usd_per_hour,
+            unused_usd_per_hour: cost.usd_per_hour - held,
+            spent_usd: private.then(|| cost.to_date(Timestamp::now())),
+        }
+    }
 }
 
 /// `GET /v1/pools`.
@@ -91,12 +116,15 @@ pub struct ByName {
     pools: BTreeMap<String, PoolShown>,
 }
 
-fn show(pool: &Pool, caller: &Caller) -> PoolShown {
+fn show(desk: &Desk, pool: &Pool, caller: &Caller) -> PoolShown {
     let status = pool.status.clone().unwrap_or_default();
     let claims = status.claims_warm + status.claims_cold;
     let private = !caller.is_anonymous();
+    let name = pool.metadata.name.clone().unwrap_or_default();
+    let counted = status.demand.as_ref().and_then(|demand| demand.lead_time_seconds);
+    let held = desk.members.usd_per_hour(&name);
     PoolShown {
-        name: pool.metadata.name.clone().unwrap_or_default(),
+        lead_time_seconds: counted.or_else(|| desk.members.lead_time_seconds(&name)),
         apps: pool.spec.apps.iter().map(|app| app.name.clone()).collect(),
         target: pool.spec.warm.target,
         desired: status.desired_warm,
@@ -111,22 +139,23 @@ fn show(pool: &Pool, caller: &Caller) -> PoolShown {
         claims_cold: status.claims_cold,
         hit_rate: (claims > 0).then(|| status.claims_warm as f64 / claims as f64),
         available: is_true(&status.conditions, Type::Available),
-        cost: status.cost.filter(|_| private),
+        cost: status.cost.map(|cost| CostShown::of(&cost, held, private)),
         conditions: if private { status.conditions } else { Vec::new() },
+        name,
     }
 }
 
 /// `GET /v1/pools`.
 pub async fn pools(State(desk): State<Shared>, caller: Caller) -> Result<Json<List>, Refused> {
     desk.access.allow(&caller, Right::ListPools, None).await?;
-    Ok(Json(List { pools: desk.pools.all().iter().map(|pool| show(pool, &caller)).collect() }))
+    Ok(Json(List { pools: desk.pools.all().iter().map(|pool| show(&desk, pool, &caller)).collect() }))
 }
 
 /// `GET /api/pool/status`.
 pub async fn pool_status(State(desk): State<Shared>, caller: Caller) -> Result<Json<ByName>, Refused> {
     desk.access.allow(&caller, Right::ListPools, None).await?;
     let shown = desk.pools.all();
-    let pools = shown.iter().map(|pool| show(pool, &caller)).map(|pool| (pool.name.clone(), pool)).collect();
+    let pools = shown.iter().map(|pool| show(&desk, pool, &caller)).map(|pool| (pool.name.clone(), pool)).collect();
     Ok(Json(ByName { pools }))
 }
 

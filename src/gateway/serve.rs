@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -55,9 +56,10 @@ impl Gateway {
         let sandboxes: Api<Lean<Sandbox>> = Api::namespaced(self.client.clone(), namespace);
         let pools: Api<Lean<SandboxPool>> = Api::namespaced(self.client, namespace);
         let claimed = watcher::Config::default().fields(CLAIMED);
+        let everything = watcher(sandboxes, claimed).default_backoff().inspect_ok(|event| desk.members.note(event));
         let watches = async {
             tokio::join!(
-                desk.runs.fill(watcher(sandboxes, claimed).default_backoff(), &desk.readiness),
+                desk.runs.fill(everything, &desk.readiness),
                 desk.pools.fill(watcher(pools, watcher::Config::default()).default_backoff(), &desk.readiness),
             )
         };
