@@ -1,15 +1,16 @@
 # What a person types; `make help` lists it. Every target gets what it lacks:
-# it needs Rust, Go, Python 3, a C compiler and the package registries.
+# it needs Rust, Go, Node 20, Python 3, a C compiler and the package registries.
 # Times are those of a machine with two cores and empty caches.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check bench scale compare crds build controlplane toolchain apps
+.PHONY: help demo test crash check bench scale compare crds build page controlplane toolchain apps
 
 CARGO ?= cargo
 PYTHON ?= python3
 NODE ?= node
+NPM ?= npm
 # With the crash points compiled in, which do nothing until SANDBAR_CRASH_AT is set, and the simulation.
 FEATURES ?= failpoints simulation
 # Tests wait more than they compute, so more of them run than there are cores.
@@ -23,6 +24,8 @@ T ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SANDBAR := $(TARGET)/debug/sandbar
+PAGE := web/dist/index.html
+PACKAGES := web/node_modules/.package-lock.json
 DEMO ?= $(SANDBAR) dev demo
 
 # $(call step,what,how long the first time,command): says what it does, does it, says how long it took.
@@ -36,10 +39,12 @@ demo: toolchain build controlplane ## Run the main job in a local world, told st
 	@printf '\n== demo (about 2 min)\n' >&2
 	@$(DEMO)
 
-# Nothing is printed after the tests, so that their result is the last word.
+# Nothing is printed after the tests, so that their result is the last word. Without Chromium (CHROMIUM in tests/it/page.rs)
+# the test that plays on the page says so and passes.
 test: toolchain build controlplane ## Run every test (T=name for some of them; first time 35 min)
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --tests --no-run)
 	$(call step,examples in the documentation,10 s,$(CARGO) test --quiet --features '$(FEATURES)' --doc $(T))
+	$(call step,the page's own tests,10 s,$(NPM) --prefix web test --silent)
 	@printf '\n== run the tests (about 12 min)\n' >&2
 	@$(CARGO) test --features '$(FEATURES)' --no-fail-fast --tests -- --test-threads=$(TEST_THREADS) $(T)
 
@@ -66,11 +71,12 @@ crash: toolchain build controlplane ## Kill the operator at every call it makes,
 	@CRASH_JOBS=$(CRASH_JOBS) $(CARGO) test --quiet --features '$(FEATURES)' --test it -- --ignored crash::
 	@cat $(TARGET)/tmp/crash.txt
 
-check: toolchain ## Formatting, lints, generated files, links (first time 5 min)
+check: toolchain page ## Formatting, lints, generated files, links (first time 5 min)
 	$(call step,formatting,1 s,$(CARGO) fmt --check)
 	$(call step,lints,3 min,$(CARGO) clippy --all-targets -- -D warnings)
 	$(call step,lints with crash points and simulation,3 min,$(CARGO) clippy --all-targets --features '$(FEATURES)' -- -D warnings)
 	$(call step,crds/ against the types,2 min,$(CARGO) test --quiet --lib api::crds)
+	$(call step,types and lints of the page,20 s,$(NPM) --prefix web run --silent check)
 	$(call step,links,1 s,$(PYTHON) .ci/links.py)
 
 # Not `release`: a benchmark and its program are built with other settings for panics.
@@ -91,12 +97,21 @@ compare: toolchain build controlplane ## The library that people use today and S
 crds: ## Write crds/ anew from the types
 	$(call step,write crds/,3 min,$(CARGO) run --quiet -- crds --write crds)
 
-build:
+page: $(PAGE) ## Build the page, which the program carries (1 min)
+
+$(PACKAGES): web/package-lock.json
+	$(call step,install what the page is built with,30 s,$(NPM) --prefix web ci --silent && touch $@)
+
+# Cargo does not see that a folder came into being: the file that reads it is made newer.
+$(PAGE): $(PACKAGES) web/index.html web/vite.config.ts $(shell find web/src web/public -type f)
+	$(call step,build the page,10 s,$(NPM) --prefix web run --silent build -- --logLevel warn && touch src/gateway/page.rs)
+
+build: page
 	$(call step,build sandbar,4 min,$(CARGO) build --features '$(FEATURES)')
 
 controlplane:
 	$(call step,find or build the control plane,10 min,$(SANDBAR) dev binaries)
 
 toolchain:
-	@for tool in $(CARGO) go $(PYTHON) cc; do command -v "$$tool" >/dev/null || \
-		{ echo "$$tool is missing: install Rust (rustup.rs), Go 1.26 (go.dev/dl), Python 3 and a C compiler" >&2; exit 1; }; done
+	@for tool in $(CARGO) go $(NODE) $(NPM) $(PYTHON) cc; do command -v "$$tool" >/dev/null || \
+		{ echo "$$tool is missing: install Rust (rustup.rs), Go 1.26 (go.dev/dl), Node 20 with npm (nodejs.org), Python 3 and a C compiler" >&2; exit 1; }; done

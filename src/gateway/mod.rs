@@ -20,6 +20,7 @@
 //! | `GET /v1/runs/{run}/api/ports/{port}` | `create` sandboxes/portforward | a TCP connection, over a WebSocket |
 //! | `ANY /v1/runs/{run}/proxy/{port}/…` | `create` sandboxes/proxy | an app, over HTTP and WebSockets |
 //! | `GET /openapi.json` | nothing | all of this, for programs ([`openapi`]) |
+//! | `GET /`, `/assets/…` | nothing | the page, which asks the routes above ([`page`]) |
 //! | `GET /healthz`, `GET /readyz` | nothing | |
 //!
 //! Who asks is found out by a TokenReview of the bearer token, what they may by a SubjectAccessReview ([`caller`]). In
@@ -55,6 +56,7 @@ mod listener;
 mod members;
 pub mod openapi;
 pub mod overview;
+mod page;
 mod pools;
 mod quota;
 mod refused;

@@ -3,7 +3,7 @@
 use super::listener::{self, Bounds};
 use super::refused::Refused;
 use super::routes::Routes;
-use super::{Desk, Settings, Shared, change, events, inside, launch, openapi, overview, status};
+use super::{Desk, Settings, Shared, change, events, inside, launch, openapi, overview, page, status};
 use crate::api::{Lean, Sandbox, SandboxPool};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -80,6 +80,7 @@ fn router(desk: Shared) -> Router {
     let router = Router::new()
         .merge(api)
         .merge(open().into_router())
+        .merge(page::router())
         .fallback(async || Refused::NoRoute)
         .method_not_allowed_fallback(async || Refused::NoMethod)
         .layer(DefaultBodyLimit::max(MAX_BODY))
