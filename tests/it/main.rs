@@ -20,6 +20,7 @@ mod inputs;
 mod level;
 mod operator;
 mod orphans;
+mod page;
 mod providers;
 mod python;
 mod readme;
