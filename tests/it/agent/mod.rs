@@ -3,6 +3,7 @@
 mod apps;
 mod auth;
 mod background;
+mod contract;
 mod exec;
 mod files;
 mod foreign;
