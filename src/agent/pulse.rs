@@ -3,6 +3,7 @@
 //! (section 5.5.3) allows.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy_buf, split};
 use tokio::time::timeout;
@@ -11,8 +12,10 @@ use tokio::time::timeout;
 pub const PERIOD: Duration = Duration::from_secs(15);
 /// A ping without a text, as servers send it.
 const PING: [u8; 2] = [0x89, 0x00];
+/// How long the client of a WebSocket may go on after its server has ended.
+const LINGER: Duration = Duration::from_secs(60);
 /// Bytes that are carried at once.
-const PIECE: usize = 32 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// Carries bytes both ways until both ends have said their last; with a period for a WebSocket.
 ///
@@ -29,7 +32,21 @@ where
         copy_buf(&mut BufReader::with_capacity(PIECE, said), &mut heard).await?;
         heard.shutdown().await
     };
-    tokio::try_join!(up, down(answers, shown, period)).map(drop)
+    let (mut up, mut down) = (pin!(up), pin!(down(answers, shown, period)));
+    tokio::select! {
+        ended = &mut up => {
+            ended?;
+            down.await
+        }
+        ended = &mut down => {
+            ended?;
+            match period {
+                // After a close nothing follows, whether the client closes too or not.
+                Some(_) => timeout(LINGER, up).await.unwrap_or(Ok(())),
+                None => up.await,
+            }
+        }
+    }
 }
 
 async fn down<F, T>(mut from: F, mut to: T, period: Option<Duration>) -> io::Result<()>
@@ -180,6 +197,16 @@ mod tests {
         server.read_exact(&mut four).await.expect("what the client says");
         drop((client, server));
         joined.await.expect("no panic").expect("both have ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_closes_is_left_behind() {
+        let (client, near) = duplex(1024);
+        let (far, server) = duplex(1024);
+        let joined = tokio::spawn(join(near, far, Some(PERIOD)));
+        drop(server);
+        timeout(LINGER * 2, joined).await.expect("it ends").expect("no panic").expect("as it should");
+        drop(client);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use crate::controllers::runtime::ticks::Ticks;
 use crate::failure::{Failure, chain};
 use crate::telemetry::logging::{self, LogArgs};
 use http::HeaderValue;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reqwest::Url;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// File descriptors for other things than connections.
+const OTHER_FILES: u64 = 256;
 /// How long requests may take to end when it is told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(12);
 
@@ -40,7 +43,8 @@ pub struct Args {
     /// Origin of pages elsewhere that may use it, such as https://play.example.com; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
-    /// Connections at once, streams and tunnels too; further ones wait
+    /// Connections at once, streams and tunnels too; further ones are told to come again. Fewer where the system has not
+    /// two file descriptors for each
     #[arg(long, value_name = "N", default_value_t = CONNECTIONS, value_parser = connections)]
     max_connections: usize,
     #[command(flatten)]
@@ -62,7 +66,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         demo: args.demo,
         limits: Limits { in_all: args.max_runs_per_hour, per_caller: args.max_runs_per_hour_per_caller },
         cors,
-        connections: Some(args.max_connections),
+        connections: Some(args.max_connections.min(affordable())),
     };
     let client = build_client(config, "gateway", &ServerClock::new(Ticks::real()))?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
@@ -81,6 +85,16 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         () = overdue => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Connections for which there are file descriptors: each may need another one, to an agent. As many are asked for as the
+/// system gives.
+fn affordable() -> usize {
+    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return CONNECTIONS };
+    // What is there may be enough.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return CONNECTIONS };
+    usize::try_from(limit.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX).max(1)
 }
 
 fn connections(text: &str) -> Result<usize, String> {

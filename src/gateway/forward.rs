@@ -12,7 +12,10 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, EXPECT, STRICT_TRANSPORT_SECURITY};
+use http::header::{
+    AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, EXPECT, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -33,6 +36,8 @@ const IDLE: Duration = Duration::from_secs(15);
 pub const ANSWER: Duration = Duration::from_secs(120);
 /// Silence between two pieces of a request's body.
 const BODY_SILENCE: Duration = Duration::from_secs(60);
+/// Times that a path may be encoded over: nobody means more, and each costs a look at all of it.
+const ENCODINGS: usize = 4;
 /// Cookies whose names begin like this are the gateway's own.
 const OWN_COOKIES: &str = "sandbar";
 /// What an answer of an app may not do to the gateway's own origin.
@@ -76,15 +81,16 @@ pub struct Errand<'a> {
 /// When TLS cannot be set up.
 pub fn client() -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder().connect_timeout(CONNECT).pool_idle_timeout(IDLE);
-    builder.redirect(Policy::none()).tcp_nodelay(true).build()
+    // An edge that is offered HTTP/2 takes it, and then no connection can change its protocol.
+    builder.redirect(Policy::none()).tcp_nodelay(true).http1_only().build()
 }
 
 /// Whether a path leads where it seems to: no part of it is `.` or `..` in any spelling, for whoever in between, or at
-/// its end, resolves those would find another route than the one whose right was asked for.
+/// its end, resolves those would find another route than the one whose right was asked for. None that is encoded more
+/// often than anybody means is.
 pub fn is_plain(path: &str) -> bool {
     let mut decoded = path.as_bytes().to_vec();
-    // Each round takes at least two bytes away, or ends it.
-    loop {
+    for _ in 0..ENCODINGS {
         if decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| matches!(part, b"." | b"..")) {
             return false;
         }
@@ -94,6 +100,7 @@ pub fn is_plain(path: &str) -> bool {
         }
         decoded = next;
     }
+    false
 }
 
 fn decode(bytes: &[u8]) -> Vec<u8> {
@@ -108,7 +115,7 @@ fn decode(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Passes the request on and gives the answer, or the other end of what both changed to. What was upgraded ends with
-/// `stop`.
+/// `stop`, as streams of events do.
 ///
 /// # Errors
 /// [`Refused::Gateway`] and [`Refused::GatewayTimeout`] when the agent is not there.
@@ -146,11 +153,13 @@ pub async fn forward(
         };
         return Ok(switched(answer, client, changed, stop.clone()));
     }
-    match errand.of {
-        Of::Agent => own_words(run, &answer)?,
-        Of::App => from_app(answer.headers_mut()),
+    if errand.of == Of::Agent {
+        own_words(run, &answer)?;
     }
-    Ok(answer.map(Body::new))
+    keep_out(answer.headers_mut(), errand.of);
+    let endless = is(answer.headers(), "text/event-stream");
+    let body = |body| if endless { until(Body::new(body), stop.clone()) } else { Body::new(body) };
+    Ok(answer.map(body))
 }
 
 /// What the agent is told. Nothing that the caller has said for the gateway reaches it, or the app behind it.
@@ -181,19 +190,33 @@ fn without_own(cookies: &HeaderValue) -> Option<HeaderValue> {
     if kept.is_empty() { None } else { HeaderValue::try_from(kept.join("; ")).ok() }
 }
 
-fn from_app(headers: &mut HeaderMap) {
+/// What comes out of a sandbox gets nothing of the gateway's origin, whoever answers there.
+fn keep_out(headers: &mut HeaderMap, of: Of) {
     for name in ORIGINS {
         headers.remove(name);
     }
     headers.append(CONTENT_SECURITY_POLICY, SANDBOXED);
+    if of == Of::Agent {
+        headers.remove(SET_COOKIE);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+}
+
+/// A stream of events has no end of its own that a gateway could wait for.
+fn until(body: Body, stop: CancellationToken) -> Body {
+    Body::from_stream(body.into_data_stream().take_until(stop.cancelled_owned()))
+}
+
+fn is(headers: &HeaderMap, kind: &str) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|given| given.as_bytes().starts_with(kind.as_bytes()))
 }
 
 /// An answer that is not the agent's own: of an edge in front of it, or to a token that it does not take.
 fn own_words(run: &str, answer: &http::Response<reqwest::Body>) -> Result<(), Refused> {
     let status = answer.status();
-    let json = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let json = is(answer.headers(), "application/json");
     match status.as_u16() {
-        401 => Err(Refused::Gateway(format!(
+        401 | 403 if answer.headers().contains_key(WWW_AUTHENTICATE) => Err(Refused::Gateway(format!(
             "the agent of run {run} does not take the token of its sandbox; stop the run and launch another one"
         ))),
         502..=504 | 520..=529 if !json => {

@@ -7,6 +7,7 @@ use super::caller::{Caller, Right};
 use super::forward::{ANSWER, Errand, Of, forward, is_plain};
 use super::refused::Refused;
 use super::routes::Routes;
+use super::run::Run;
 use super::{Query, RunId, Shared};
 use crate::agent::hop;
 use axum::extract::{Request, State as Given};
@@ -100,9 +101,14 @@ async fn agent(
     }
     let within: Option<Duration> = (!route.slow).then_some(ANSWER);
     let errand = Errand { run: &id, way: &way, path, of: Of::Agent, within };
+    pass(&desk, &run, errand, request).await
+}
+
+/// Passes a request on. A way that led nowhere is not believed again.
+async fn pass(desk: &Shared, run: &Run, errand: Errand<'_>, request: Request) -> Result<Response, Refused> {
     let answer = forward(&desk.agents, errand, request, &desk.stop).await;
-    if let Err(Refused::Gateway(_)) = &answer {
-        desk.ways.forget(&run);
+    if let Err(Refused::Gateway(_) | Refused::GatewayTimeout(_)) = &answer {
+        desk.ways.forget(run);
     }
     answer
 }
@@ -113,7 +119,9 @@ fn rest(request: &Request) -> Result<PathAndQuery, Refused> {
     if is_plain(rest.path()) {
         return Ok(rest);
     }
-    Err(Refused::field("path", "it has a part that is . or .., or a control character; give the path that is meant"))
+    let why =
+        "it has a part that is . or .., a control character, or is encoded over and over; give the path that is meant";
+    Err(Refused::field("path", why))
 }
 
 /// `ANY /v1/runs/{run_id}/proxy/{port}/…`: an app in the sandbox, over HTTP, WebSockets included.
@@ -130,8 +138,7 @@ pub async fn proxy(
     if caller.is_anonymous() && way.app.is_none_or(|app| app.port != port) {
         return Err(Refused::NotAnonymous("any other port than that of the run's app"));
     }
-    let errand = Errand { run: &id, way: &way, path, of: Of::App, within: Some(ANSWER) };
-    forward(&desk.agents, errand, request, &desk.stop).await
+    pass(&desk, &run, Errand { run: &id, way: &way, path, of: Of::App, within: Some(ANSWER) }, request).await
 }
 
 /// The port in `/proxy/{port}/…`. A port has one spelling, so that two who read it read the same.
@@ -169,8 +176,7 @@ pub async fn log(
     let tail = wanted.tail.map(|lines| format!("?tail={lines}")).unwrap_or_default();
     let path = format!("/api/processes/{pid}/logs{follow}{tail}");
     let path = path.parse().map_err(|_| Refused::NoRoute)?;
-    let errand = Errand { run: &id, way: &way, path, of: Of::Agent, within: Some(ANSWER) };
-    forward(&desk.agents, errand, request, &desk.stop).await
+    pass(&desk, &run, Errand { run: &id, way: &way, path, of: Of::Agent, within: Some(ANSWER) }, request).await
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Connections, each within bounds: as many as fit; whoever does not say what they want, and whoever reads nothing, keeps
-//! none for long. A reader that was dropped can come back and resume.
+//! Connections, each within bounds: as many as fit, and beyond them a few that are told so; whoever does not say what they
+//! want, and whoever reads nothing, keeps none for long. A reader that was dropped can come back and resume.
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,6 +20,14 @@ use tokio_util::task::TaskTracker;
 
 /// Connections at once, when nobody says how many.
 pub const CONNECTIONS: usize = 16_384;
+/// Connections beyond those: they learn how the gateway is, and that it is full.
+const SPARE: usize = 64;
+/// How long the head of a request may take on one of them.
+const SPARE_HEAD: Duration = Duration::from_secs(5);
+/// A connection that nobody is behind any more is found out after about two minutes, whatever it is used for.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Between two questions whether somebody still is.
+const PROBE: Duration = Duration::from_secs(15);
 /// After a connection that could not be accepted, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Most that is read ahead of a connection, in bytes: the largest head that is looked at at all.
@@ -27,7 +36,7 @@ const AHEAD: usize = 64 * 1024;
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// How many there are at once; further ones wait to be accepted.
+    /// How many there are at once; further ones are told that it is full.
     pub connections: usize,
     /// How long the head of a request may take to come, and the next request after one.
     pub head: Duration,
@@ -41,21 +50,22 @@ impl Default for Bounds {
     }
 }
 
-/// Serves until `stop`, then lets requests that are being done come to their end.
-pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
-    let (places, connections) = (Arc::new(Semaphore::new(bounds.connections)), TaskTracker::new());
+/// Serves until `stop`, then lets requests that are being done come to their end. `full` answers those for whom there is
+/// no place; each of its answers should close its connection.
+pub async fn serve(listener: TcpListener, router: Router, full: Router, bounds: Bounds, stop: CancellationToken) {
+    let (places, spares) = (Arc::new(Semaphore::new(bounds.connections)), Arc::new(Semaphore::new(SPARE)));
+    let connections = TaskTracker::new();
     let accepting = async {
         loop {
             // They are never closed.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(spare) = Arc::clone(&spares).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((connection, _)) => {
-                    _ = connections.spawn(talk(
-                        Place::new(connection, place, bounds),
-                        router.clone(),
-                        bounds,
-                        stop.clone(),
-                    ));
+                    let (place, router, head) = match Arc::clone(&places).try_acquire_owned() {
+                        Ok(place) => (place, router.clone(), bounds.head),
+                        Err(_) => (spare, full.clone(), bounds.head.min(SPARE_HEAD)),
+                    };
+                    _ = connections.spawn(talk(Place::new(connection, place, bounds), router, head, stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -70,9 +80,9 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
     connections.wait().await;
 }
 
-async fn talk(connection: Place, router: Router, bounds: Bounds, stop: CancellationToken) {
+async fn talk(connection: Place, router: Router, head: Duration, stop: CancellationToken) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(AHEAD);
+    http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(AHEAD);
     let serving = http.serve_connection(TokioIo::new(connection), TowerToHyperService::new(router)).with_upgrades();
     let mut serving = pin!(serving);
     tokio::select! {
@@ -93,6 +103,8 @@ impl Place {
     fn new(connection: TcpStream, place: OwnedSemaphorePermit, bounds: Bounds) -> Self {
         // Events are small and should not wait for one another.
         let _ = connection.set_nodelay(true);
+        let keepalive = TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE);
+        let _ = SockRef::from(&connection).set_tcp_keepalive(&keepalive);
         let mut stream = TimeoutStream::new(connection);
         stream.set_write_timeout(Some(bounds.reader));
         Self { stream: Box::pin(stream), _place: place }
@@ -160,7 +172,8 @@ mod tests {
     async fn served(router: Router, bounds: Bounds) -> (SocketAddr, CancellationToken) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let (address, stop) = (listener.local_addr().expect("an address"), CancellationToken::new());
-        tokio::spawn(serve(listener, router, bounds, stop.clone()));
+        let full = Router::new().fallback(async || (http::StatusCode::SERVICE_UNAVAILABLE, [("connection", "close")]));
+        tokio::spawn(serve(listener, router, full, bounds, stop.clone()));
         (address, stop)
     }
 
@@ -205,28 +218,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_too_many_waits_for_its_place() {
+    async fn a_connection_too_many_is_told_so_and_has_its_place_when_there_is_one() {
         let bounds = Bounds { connections: 2, ..Bounds::default() };
         let (address, stop) = served(Router::new().route("/", get(async || "ok")), bounds).await;
         let ask = async || {
             let mut connection = TcpStream::connect(address).await.expect("the system takes it");
             connection.write_all(ASK).await.expect("asked");
-            connection
-        };
-        let answered = async |connection: &mut TcpStream| {
             let mut begin = [0; 12];
-            connection.read_exact(&mut begin).await.expect("an answer");
-            assert_eq!(&begin, b"HTTP/1.1 200");
+            timeout(WITHIN, connection.read_exact(&mut begin)).await.expect("in time").expect("an answer");
+            (connection, String::from_utf8_lossy(&begin).into_owned())
         };
-        let mut held = [ask().await, ask().await];
-        for connection in &mut held {
-            timeout(WITHIN, answered(connection)).await.expect("in time");
+        let held = [ask().await, ask().await];
+        assert!(held.iter().all(|(_, begin)| begin == "HTTP/1.1 200"));
+        // More than there are to spare, one after another: each gives its place back.
+        for _ in 0..=SPARE {
+            let (connection, begin) = ask().await;
+            assert_eq!(begin, "HTTP/1.1 503");
+            rest(connection).await;
         }
-        let mut third = ask().await;
-        assert!(timeout(Duration::from_millis(300), third.readable()).await.is_err(), "there is no place for it");
         drop(held);
-        timeout(WITHIN, answered(&mut third)).await.expect("in time");
+        let again = async {
+            while ask().await.1 != "HTTP/1.1 200" {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(WITHIN, again).await.expect("there is a place again");
         stop.cancel();
-        rest(third).await;
     }
 }

@@ -38,7 +38,7 @@
 //! | a JSON body; the pause between two pieces of one that is passed on | 30 s; 60 s |
 //! | JSON bodies; headers | 64 KiB; 16 KiB (what an agent gets is bounded by the agent) |
 //! | a reader that takes nothing | 2 minutes, then its connection is dropped |
-//! | connections | 16,384, or `--max-connections`; further ones wait |
+//! | connections | 16,384, or `--max-connections`; further ones are told so |
 //! | a stream's or WebSocket's silence | 15 s, then a comment or a ping |
 //! | an agent's silence before the head of its answer | 120 s, then 504; none for commands and uploads |
 

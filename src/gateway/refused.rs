@@ -62,7 +62,7 @@ pub enum Refused {
     /// A body that could not be read, with the status that says why.
     #[error("{why}")]
     Body {
-        /// 413, 415 or 422.
+        /// 408, 413, 415 or 422.
         status: StatusCode,
         /// What is wrong.
         why: String,

@@ -109,6 +109,16 @@ impl Run {
         })
     }
 
+    /// Whether an id that both carry means this one. Of one name, the older has gone; otherwise whoever came later took
+    /// an id that was somebody's, which gives them nothing of that run.
+    pub fn is_meant_before(&self, other: &Self) -> bool {
+        let since = |run: &Self| if run.member { run.claimed.unwrap_or(Timestamp::MAX) } else { run.created };
+        match self.name == other.name {
+            true => self.created > other.created,
+            false => (since(self), &self.uid) < (since(other), &other.uid),
+        }
+    }
+
     /// Whether nothing will happen in it any more.
     pub fn is_over(&self) -> bool {
         self.gone || self.ended.is_some()

@@ -91,10 +91,10 @@ impl Runs {
         }
     }
 
-    /// Takes over what a Sandbox says now; gives the id of its run.
+    /// Takes over what a Sandbox says now; gives its UID if it stands for a run.
     fn note(&self, sandbox: &Lean<Sandbox>) -> Option<String> {
         let run = sandbox.0.as_ref().ok().and_then(|sandbox| Run::of(sandbox))?;
-        let (id, run) = (run.id.clone(), Arc::new(run));
+        let (id, uid, run) = (run.id.clone(), run.uid.clone(), Arc::new(run));
         let mut table = self.table();
         let known = table.get(&id).map(|sender| Arc::clone(&sender.borrow()));
         match known {
@@ -103,17 +103,16 @@ impl Runs {
                     sender.send_replace(run);
                 }
             }
-            // An id that two objects carry means the request; of two, the newer one.
-            Some(known) if (!known.member, known.created) > (!run.member, run.created) => {}
+            Some(known) if known.is_meant_before(&run) => {}
             known => {
                 if known.is_some() {
                     Self::end(table.remove(&id));
                 }
-                table.insert(id.clone(), watch::Sender::new(run));
+                table.insert(id, watch::Sender::new(run));
                 self.comings.send_modify(|count| *count += 1);
             }
         }
-        Some(id)
+        Some(uid)
     }
 
     fn forget(&self, sandbox: &Lean<Sandbox>) {
@@ -127,7 +126,8 @@ impl Runs {
     /// What a complete list does not have is gone.
     fn keep(&self, listed: &HashSet<String>) {
         let mut table = self.table();
-        let gone: Vec<String> = table.keys().filter(|id| !listed.contains(*id)).cloned().collect();
+        let is_gone = |sender: &watch::Sender<Arc<Run>>| !listed.contains(&sender.borrow().uid);
+        let gone: Vec<String> = table.iter().filter(|(_, sender)| is_gone(sender)).map(|(id, _)| id.clone()).collect();
         gone.iter().for_each(|id| Self::end(table.remove(id)));
     }
 
@@ -189,6 +189,37 @@ mod tests {
         fill(&runs, vec![Event::Init, Event::InitApply(seen("b", "3", json!({}))), Event::InitDone]).await;
         assert!(a.borrow().gone && b.borrow().gone);
         assert_eq!(runs.all().iter().map(|run| run.uid.as_str()).collect::<Vec<_>>(), ["3"]);
+    }
+
+    #[tokio::test]
+    async fn an_id_stays_with_whoever_had_it_first() {
+        let object = |name: &str, created: &str, member: bool, claimed: Option<&str>| {
+            let mut sandbox = request("run-1", json!({"claimedAt": claimed}));
+            sandbox.metadata.uid = Some(format!("uid-{name}"));
+            sandbox.metadata.name = Some(name.to_owned());
+            sandbox.metadata.creation_timestamp = serde_json::from_value(json!(created)).expect("a time");
+            sandbox.spec.slot = member.then_some(0);
+            Lean(Ok(Arc::new(sandbox)))
+        };
+        let (early, late, later) = ("2026-11-22T09:00:00Z", "2026-11-22T11:00:00Z", "2026-11-22T12:00:00Z");
+        for (first, thief) in [
+            (object("run-1", late, false, None), object("evil", later, false, None)),
+            // A member that was there before, and is claimed with that id afterwards.
+            (object("run-1", late, false, None), object("python-0", early, true, Some(later))),
+            (object("run-1", late, false, None), object("python-0", early, true, None)),
+            // A claim without a request, and a request that takes its id for a name.
+            (object("python-0", early, true, Some(late)), object("run-1", later, false, None)),
+        ] {
+            let uid = |sandbox: &Lean<Sandbox>| sandbox.0.as_ref().expect("a Sandbox").metadata.uid.clone();
+            for order in [[first.clone(), thief.clone()], [thief.clone(), first.clone()]] {
+                let runs = Runs::default();
+                fill(&runs, order.map(Event::Apply).into()).await;
+                assert_eq!(runs.get("run-1").map(|run| run.uid.clone()), uid(&first));
+                // It went while the watch was broken.
+                fill(&runs, vec![Event::Init, Event::InitApply(thief.clone()), Event::InitDone]).await;
+                assert!(runs.get("run-1").is_none_or(|run| Some(&run.uid) == uid(&thief).as_ref()));
+            }
+        }
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 /// Largest body of a request, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -66,7 +67,7 @@ impl Gateway {
         let bounds =
             Bounds { connections: desk.settings.connections.unwrap_or(listener::CONNECTIONS), ..Bounds::default() };
         tokio::select! {
-            () = listener::serve(listener, router(Arc::clone(&desk)), bounds, stop) => {}
+            () = listener::serve(listener, router(Arc::clone(&desk)), full(Arc::clone(&desk)), bounds, stop) => {}
             // They begin again for ever.
             _ = watches => {}
         }
@@ -87,6 +88,13 @@ fn router(desk: Shared) -> Router {
         .layer(middleware::from_fn(short_headers));
     let router = if let Some(cors) = cors { router.layer(cors) } else { router };
     router.with_state(desk)
+}
+
+/// What those are answered for whom there is no place: how the gateway is, and to come again.
+fn full(desk: Shared) -> Router {
+    let told = || Refused::Unavailable("the gateway has as many connections as it may; try again".to_owned());
+    let close = SetResponseHeaderLayer::overriding(header::CONNECTION, HeaderValue::from_static("close"));
+    open().into_router().fallback(async move || told()).layer(close).with_state(desk)
 }
 
 /// What needs to have read what there is.

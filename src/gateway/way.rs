@@ -70,6 +70,8 @@ impl Way {
 /// A way, and what it was made from.
 struct Known {
     since: Instant,
+    /// UID of the run: a candidate may be bound to two, until it says whose it is.
+    run: String,
     url: Option<String>,
     state: State,
     way: Arc<Way>,
@@ -101,6 +103,11 @@ impl Ways {
         }
         let silent = |_| Fault::Unclear(format!("none within {} s", PATIENCE.as_secs()));
         let way = Arc::new(tokio::time::timeout(PATIENCE, self.find(run, name, uid)).await.map_err(silent)??);
+        self.remember(run, uid, &way);
+        Ok(way)
+    }
+
+    fn remember(&self, run: &Run, uid: &str, way: &Arc<Way>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             known.retain(|_, known| known.since.elapsed() < BELIEVED);
@@ -108,9 +115,14 @@ impl Ways {
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        let made = Known { since: Instant::now(), url: run.url.clone(), state: run.state, way: Arc::clone(&way) };
+        let made = Known {
+            since: Instant::now(),
+            run: run.uid.clone(),
+            url: run.url.clone(),
+            state: run.state,
+            way: Arc::clone(way),
+        };
         known.insert(uid.to_owned(), made);
-        Ok(way)
     }
 
     /// Forgets the way into this run's sandbox: it led nowhere.
@@ -124,7 +136,8 @@ impl Ways {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(uid).filter(|known| known.since.elapsed() < BELIEVED)?;
         // An instance that woke has another address, and an app that is on its way gets a process.
-        let same = known.url == run.url && known.state == run.state && run.state != State::Launching;
+        let same =
+            known.run == run.uid && known.url == run.url && known.state == run.state && run.state != State::Launching;
         same.then(|| Arc::clone(&known.way))
     }
 
@@ -264,6 +277,19 @@ mod tests {
         for url in [json!(null), json!("ftp://h"), json!("")] {
             assert!(refused(&held, json!({"phase": "Booting", "url": url})).contains("no address yet"));
         }
+    }
+
+    #[tokio::test]
+    async fn a_way_is_remembered_for_one_run_alone_s6() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().expect("an address")));
+        let ways = Ways::new(&client.expect("a client"), "default");
+        // Before a candidate says whose it is, two may be bound to it.
+        let bound = json!({"phase": "Creating", "boundTo": {"name": "python-0", "uid": "u"}});
+        let [holder, other] = ["run-1", "run-2"].map(|id| Run::of(&request(id, bound.clone())).expect("a run"));
+        ways.remember(&holder, "u", &Arc::new(way("http://h")));
+        assert!(ways.recall(&holder, "u").is_some());
+        assert!(ways.recall(&other, "u").is_none());
     }
 
     #[test]

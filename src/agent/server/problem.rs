@@ -130,13 +130,18 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status();
+        let (status, wrong_token) = (self.status(), matches!(self, Self::WrongToken));
         let mut response = match self {
             Self::Schema(violations) => (status, Json(ErrorBody { detail: violations })).into_response(),
             other => (status, Json(ErrorBody { detail: other.to_string() })).into_response(),
         };
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // So that whoever passes requests on with a token can tell it from a path that is closed to everybody.
+        if wrong_token {
+            let told = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, told);
         }
         response
     }

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 /// Holds the token where no flag names a file.
 const TOKEN: &str = "SANDBAR_GIT_TOKEN";
-/// Variables of the one git process that asks for them. Nothing of the repository runs in a clone.
+/// Variables of the one git process that asks for them. Nothing of the repository runs in a clone, and no hook or filter
+/// of the sandbox's own.
 const TOKEN_THERE: &str = "SANDBAR_GIT_TOKEN_THERE";
 /// The user that goes with it.
 const USER_THERE: &str = "SANDBAR_GIT_USER_THERE";
@@ -101,7 +102,7 @@ fn request(args: &Args, token: Option<&Secret<String>>) -> Result<ExecRequest, F
         );
         words.extend(["-c".to_owned(), format!("credential.{origin}.helper={helper}")]);
     }
-    words.extend(["clone", "--quiet"].map(str::to_owned));
+    words.extend(["clone", "--quiet", "--template="].map(str::to_owned));
     if args.depth > 0 {
         words.push(format!("--depth={}", args.depth));
     }
@@ -113,6 +114,8 @@ fn request(args: &Args, token: Option<&Secret<String>>) -> Result<ExecRequest, F
     request = request.env("GIT_TERMINAL_PROMPT", "0");
     if let Some(token) = token {
         request = request.env(USER_THERE, &args.user).env(TOKEN_THERE, token.expose());
+        // What ran there before may have left hooks and filters, which would see the token.
+        request = request.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     }
     Ok(request)
 }
@@ -166,9 +169,19 @@ mod tests {
         let words = shlex::split(&request.command).expect("words");
         assert_eq!(words[..3], ["git", "-c", "credential.helper="]);
         assert!(words[4].starts_with("credential.https://git.example.helper=!f()"), "{}", words[4]);
-        let rest = ["clone", "--quiet", "--depth=1", "--branch=v1", "--", "https://git.example/a/b.git", "here"];
+        let rest = [
+            "clone",
+            "--quiet",
+            "--template=",
+            "--depth=1",
+            "--branch=v1",
+            "--",
+            "https://git.example/a/b.git",
+            "here",
+        ];
         assert_eq!(words[5..], rest);
         let env = request.env.expect("variables");
+        assert_eq!((env["GIT_CONFIG_GLOBAL"].as_str(), env["GIT_CONFIG_NOSYSTEM"].as_str()), ("/dev/null", "1"));
         assert_eq!((env[USER_THERE].as_str(), env[TOKEN_THERE].as_str()), ("ada", "hush"));
     }
 

@@ -36,6 +36,8 @@ fn what_leads_elsewhere_is_no_plain_path() {
     ] {
         assert!(!is_plain(bad), "{bad}");
     }
+    // Each decoding takes two bytes: all of them would take seconds.
+    assert!(!is_plain(&format!("/%{}", "25".repeat(30_000))));
 }
 
 #[test]
@@ -66,12 +68,16 @@ fn an_apps_page_is_kept_out_of_the_gateways_origin() {
     headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=1"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"));
     headers.insert(SET_COOKIE, HeaderValue::from_static("a=1"));
-    from_app(&mut headers);
+    keep_out(&mut headers, Of::App);
+    assert!(headers.contains_key(SET_COOKIE), "an app has cookies of its own");
     assert!(!headers.contains_key("clear-site-data") && !headers.contains_key(STRICT_TRANSPORT_SECURITY));
     let policies: Vec<_> = headers.get_all(CONTENT_SECURITY_POLICY).iter().collect();
     assert!(policies.len() == 2 && policies[1] == SANDBOXED, "its own policy stays, and is joined: {policies:?}");
     let sandboxed = SANDBOXED.to_str().expect("text").to_owned();
     assert!(!sandboxed.contains("allow-same-origin") && !sandboxed.contains("allow-top-navigation"));
+    // Whoever stands in the agent's place.
+    keep_out(&mut headers, Of::Agent);
+    assert!(!headers.contains_key(SET_COOKIE) && text(&headers, "x-content-type-options") == Some("nosniff"));
 }
 
 fn request(body: Body) -> Request {
@@ -113,7 +119,10 @@ async fn a_body_that_stops_coming_is_given_up() {
 #[test]
 fn an_edge_that_answers_instead_of_the_agent_is_told_from_it() {
     let answer = |status: u16, kind: &str| {
-        let answer = http::Response::builder().status(status).header(CONTENT_TYPE, kind);
+        let mut answer = http::Response::builder().status(status).header(CONTENT_TYPE, kind);
+        if kind == "wrong" {
+            answer = answer.header(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
+        }
         own_words("run-1", &answer.body(reqwest::Body::from("")).expect("an answer"))
             .map_err(|refused| refused.to_string())
     };
@@ -124,5 +133,17 @@ fn an_edge_that_answers_instead_of_the_agent_is_told_from_it() {
             answer(status, "text/html").is_err_and(|why| why.contains("nobody answers for the agent of run run-1"))
         );
     }
-    assert!(answer(401, "application/json").is_err_and(|why| why.contains("does not take the token")));
+    assert!(answer(403, "wrong").is_err_and(|why| why.contains("does not take the token")));
+    assert_eq!(answer(403, "application/json"), Ok(()), "a folder that is closed to everybody");
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_with_the_gateway() {
+    let stop = CancellationToken::new();
+    let begun = futures::stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"data: 1\n\n"))]);
+    let body = until(Body::from_stream(begun.chain(futures::stream::pending())), stop.clone());
+    let mut pieces = body.into_data_stream();
+    assert!(pieces.next().await.is_some_and(|piece| piece.is_ok()));
+    stop.cancel();
+    assert!(pieces.next().await.is_none());
 }

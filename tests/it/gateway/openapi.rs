@@ -15,7 +15,12 @@ async fn python(arguments: Vec<String>) -> Option<Output> {
     let program = tokio::task::spawn_blocking(python::venv).await.expect("no panic")?;
     let mut command = Command::new(program);
     command.arg("-m").args(arguments).env("NO_PROXY", "127.0.0.1").env("PYTHONWARNINGS", "ignore");
-    Some(tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("no panic"))
+    // What they note down goes with the folder.
+    let folder = tempfile::tempdir().expect("a folder");
+    command.current_dir(folder.path());
+    let output = tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("no panic");
+    drop(folder);
+    Some(output)
 }
 
 fn said(output: &Output) -> String {

@@ -17,6 +17,20 @@ use crate::claims::{done, failed};
 /// What the repository's server takes, and what nobody may find in the sandbox.
 const SECRET: &str = "ghp_hush0123456789";
 
+/// A hook of the sandbox's own that writes down what it sees; that it works is tried out.
+const PLANTED: &str = r#"
+    set -e
+    mkdir hooks
+    printf '#!/bin/sh\nenv > "$SANDBOX_WORKSPACE/seen"\n' > hooks/post-checkout
+    chmod +x hooks/post-checkout
+    git config --global core.hooksPath "$PWD/hooks"
+    git init -q tried
+    cd tried
+    git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m x
+    git checkout -q -b y
+    rm ../seen
+"#;
+
 fn git(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new("git");
     command.current_dir(folder).args(["-c", "user.name=ada", "-c", "user.email=ada@example.com"]).args(arguments);
@@ -105,6 +119,8 @@ async fn a_private_repository_is_checked_out_and_its_token_stays_on_no_disk() {
     };
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), format!("{SECRET}\n")).expect("written");
+    // What ran there before would like to see it.
+    done(&held.command(&["exec", run, "--", PLANTED], &kubeconfig).output().await.expect("it ran"));
     done(&typed("", &["here", "--token-file", file.path().to_str().expect("text")]).await);
     done(&typed(SECRET, &["older", "--branch", "older", "--depth", "0"]).await);
     let workspace = held.agent.workspace();
@@ -112,6 +128,7 @@ async fn a_private_repository_is_checked_out_and_its_token_stays_on_no_disk() {
     assert_eq!((read("here/file"), read("older/file")), ("second".to_owned(), "first".to_owned()));
     assert!(read("here/.git/config").contains(&url), "it says where it is from");
     assert_eq!(holding(held.agent.root(), SECRET.as_bytes()), Vec::<PathBuf>::new());
+    assert!(!workspace.join("seen").exists(), "no hook ran");
     assert!(!holding(&workspace, url.as_bytes()).is_empty(), "what is there is looked at");
 
     for token in ["", "ghp_other"] {

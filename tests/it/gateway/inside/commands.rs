@@ -79,16 +79,16 @@ async fn who_reads_no_secrets_enters_by_the_gateway() {
 async fn ports_are_forwarded_by_the_gateway_until_the_run_has_ended() {
     let held = Held::start("inside-forward").await;
     let (kubeconfig, port) = (held.kubeconfig(), app().await);
-    let begin = async |arguments: &[&str]| {
-        let mut child =
-            held.command(arguments, &kubeconfig).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("begun");
+    let begin = async |mut command: Command| {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("begun");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let line = timeout(WITHIN, lines.next_line()).await.expect("in time").expect("text").expect("a line");
         let place = line.split(' ').nth(1).expect("an address").to_owned();
         (child, place)
     };
     let remote = format!(":{port}");
-    let (child, place) = begin(&["port-forward", &held.run, &remote]).await;
+    let typed = || held.command(&["port-forward", &held.run, &remote], &kubeconfig);
+    let (child, place) = begin(typed()).await;
     let mut connection = TcpStream::connect(&place).await.expect("a connection");
     connection.write_all(b"GET /page HTTP/1.0\r\n\r\n").await.expect("asked");
     let mut answer = String::new();
@@ -100,8 +100,9 @@ async fn ports_are_forwarded_by_the_gateway_until_the_run_has_ended() {
 
     // Who may see the run learns that it has ended.
     let user = &held.stand.env.user_kubeconfig;
-    let mut both = held.command(&["port-forward", &held.run, &remote], &kubeconfig);
-    let child = both.env("KUBECONFIG", user).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("begun");
+    let mut both = typed();
+    both.env("KUBECONFIG", user);
+    let (child, _) = begin(both).await;
     let sandboxes = &held.stand.operator.sandboxes;
     sandboxes.delete(&format!("{}-0", crate::claims::POOL), &DeleteParams::default()).await.expect("deleted");
     let ended = timeout(WITHIN, child.wait_with_output()).await.expect("it ends").expect("an end");

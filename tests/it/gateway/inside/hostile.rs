@@ -7,6 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::json_of;
 use super::{Held, app};
+use crate::agent::Agent;
 use crate::wait::eventually;
 
 impl Held {
@@ -112,5 +113,14 @@ async fn a_run_that_is_not_up_and_an_agent_that_is_gone_say_what_to_do() {
         other => Err(format!("{other:?}")),
     })
     .await;
+    held.gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_take_the_token_of_its_sandbox_is_no_lack_of_a_right() {
+    let agent = Agent::start_with(|command| _ = command.env("SANDBOX_API_TOKEN", "another"));
+    let held = Held::with("inside-wrong", agent, 502).await;
+    let (_, told) = held.get("/api/processes").await;
+    assert!(told.contains("does not take the token of its sandbox") && told.contains(&held.run), "{told}");
     held.gateway.stop().await;
 }

@@ -38,8 +38,12 @@ struct Held {
 
 impl Held {
     async fn start(name: &str) -> Self {
+        Self::with(name, Agent::start(), 200).await
+    }
+
+    /// Of this agent, which answers with this status.
+    async fn with(name: &str, agent: Agent, status: u16) -> Self {
         let stand = Stand::start(name).await;
-        let agent = Agent::start();
         let member = stand.operator.member(0, "Warm", &agent.base).await;
         stand.operator.token(&member, TOKEN).await;
         let run = claim(&stand).await;
@@ -48,7 +52,7 @@ impl Held {
         let url = format!("{}/v1/runs/{run}", gateway.url);
         let held = Self { stand, gateway, agent, run, url, enters };
         eventually("the right holds", async || match held.get("/api/processes").await {
-            (200, _) => Ok(()),
+            (found, _) if found == status => Ok(()),
             other => Err(format!("{other:?}")),
         })
         .await;
