@@ -41,7 +41,7 @@ demo: toolchain build controlplane ## Run the main job in a local world, told st
 
 # Nothing is printed after the tests, so that their result is the last word. Without Chromium (CHROMIUM in tests/it/page.rs)
 # the test that plays on the page says so and passes.
-test: toolchain build controlplane ## Run every test (T=name for some of them; first time 35 min)
+test: toolchain build controlplane ## Run every test (T=name for some of them; first time 38 min)
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --tests --no-run)
 	$(call step,examples in the documentation,10 s,$(CARGO) test --quiet --features '$(FEATURES)' --doc $(T))
 	$(call step,the page's own tests,10 s,$(NPM) --prefix web test --silent)
@@ -94,8 +94,8 @@ scale: toolchain ## Measure a restart over 10,000 members and a storm of claims 
 compare: toolchain build controlplane ## The library that people use today and Sandbar, the same bad day (6 min; needs doctl)
 	@$(CARGO) bench --profile dev --features '$(FEATURES)' --bench side_by_side
 
-crds: ## Write crds/ anew from the types
-	$(call step,write crds/,3 min,$(CARGO) run --quiet -- crds --write crds)
+crds: ## Write crds/ and the chart's copy of it anew from the types
+	$(call step,write crds/,3 min,$(CARGO) run --quiet -- crds --write crds --write charts/sandbar/files/crds)
 
 page: $(PAGE) ## Build the page, which the program carries (1 min)
 
@@ -110,7 +110,7 @@ build: page
 	$(call step,build sandbar,4 min,$(CARGO) build --features '$(FEATURES)')
 
 controlplane:
-	$(call step,find or build the control plane,10 min,$(SANDBAR) dev binaries)
+	$(call step,find or build the control plane and helm,12 min,$(SANDBAR) dev binaries)
 
 toolchain:
 	@for tool in $(CARGO) go $(NODE) $(NPM) $(PYTHON) cc; do command -v "$$tool" >/dev/null || \

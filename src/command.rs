@@ -26,6 +26,8 @@ enum Command {
     Dev(crate::dev::command::Args),
     /// Print the custom resource definitions
     Crds(crate::api::command::Args),
+    /// Ask an operator or a gateway whether it is ready
+    Ready(crate::telemetry::ready::Args),
     #[command(flatten)]
     Claims(crate::claims::command::Command),
 }
@@ -49,6 +51,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Cloudsim(args) => crate::cloudsim::command::run(args).await,
             Command::Dev(args) => crate::dev::command::run(args).await,
             Command::Crds(args) => crate::api::command::run(args),
+            Command::Ready(args) => crate::telemetry::ready::run(args).await,
             Command::Claims(command) => crate::claims::command::run(command).await,
         }
     })

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 /// Prints the definitions, or writes one file each.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Write one file per kind into this folder instead of printing
+    /// Write one file per kind into this folder instead of printing; may be repeated
     #[arg(long, value_name = "DIR")]
-    write: Option<PathBuf>,
+    write: Vec<PathBuf>,
 }
 
 /// Prints or writes every definition.
@@ -20,13 +20,13 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     for crd in crds() {
         let text = manifest(&crd).map_err(|error| Failure::new(error.to_string()))?;
-        match &args.write {
-            None => println!("---\n{text}"),
-            Some(dir) => {
-                let file = dir.join(format!("{}.yaml", crd.spec.names.plural));
-                std::fs::create_dir_all(dir)?;
-                std::fs::write(&file, text).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
-            }
+        if args.write.is_empty() {
+            println!("---\n{text}");
+        }
+        for dir in &args.write {
+            let file = dir.join(format!("{}.yaml", crd.spec.names.plural));
+            std::fs::create_dir_all(dir)?;
+            std::fs::write(&file, &text).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,9 @@
 //! Where the control plane's programs come from: the folder that
 //! `KUBEBUILDER_ASSETS` names, else the cache folder, else they are built
-//! there once, from the module files that are part of this program.
+//! there once, from the module files that are part of this program. Clients
+//! (kubectl, helm) are taken from `PATH` before anything is built.
+
+mod module;
 
 use std::fs;
 use std::io;
@@ -8,20 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
+use module::Module;
 
 use super::nursery::Child;
-
-/// The Kubernetes release that is built.
-pub const KUBERNETES_VERSION: &str = "v1.36.3";
-
-const GO_MOD: &str = include_str!("../../deploy/local/controlplane/go.mod");
-const GO_SUM: &str = include_str!("../../deploy/local/controlplane/go.sum");
 
 /// Where a person reads what is going on.
 pub type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// A program of the control plane, or its client.
+/// A program of the control plane, or one of its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Tool {
     /// The store.
@@ -34,6 +31,8 @@ pub enum Tool {
     ControllerManager,
     /// The client.
     Kubectl,
+    /// Installs charts.
+    Helm,
 }
 
 impl Tool {
@@ -44,7 +43,21 @@ impl Tool {
             Self::Apiserver => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
+            Self::Helm => "helm",
         }
+    }
+
+    /// Where its versions are pinned.
+    fn module(self) -> &'static Module {
+        match self {
+            Self::Etcd | Self::Apiserver | Self::ControllerManager | Self::Kubectl => &module::CONTROL_PLANE,
+            Self::Helm => &module::HELM,
+        }
+    }
+
+    /// Whether any version that a person has will do.
+    fn is_client(self) -> bool {
+        matches!(self, Self::Kubectl | Self::Helm)
     }
 
     fn package(self) -> &'static str {
@@ -53,6 +66,7 @@ impl Tool {
             Self::Apiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
             Self::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+            Self::Helm => "helm.sh/helm/v3/cmd/helm",
         }
     }
 
@@ -64,6 +78,7 @@ impl Tool {
             Self::Apiserver => "about 6 minutes",
             Self::ControllerManager => "about 2 minutes",
             Self::Kubectl => "about 1 minute",
+            Self::Helm => "2 to 3 minutes",
         }
     }
 }
@@ -141,12 +156,11 @@ impl Binaries {
     pub fn from_env() -> Result<Self, BinaryError> {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-        let cache = caches.ok_or(BinaryError::NoCache)?.join("sandbar/controlplane").join(key());
+        let cache = caches.ok_or(BinaryError::NoCache)?.join("sandbar");
         Ok(Self { assets: set("KUBEBUILDER_ASSETS"), cache, go: PathBuf::from("go") })
     }
 
-    /// The path of a program, built first if it is nowhere. `kubectl` is taken
-    /// from `PATH` before anything is built.
+    /// The path of a program, built first if it is nowhere.
     ///
     /// # Errors
     /// When it is missing where it must be, or cannot be built.
@@ -162,12 +176,12 @@ impl Binaries {
             // The archive of setup-envtest has no controller-manager: that one
             // still comes from the cache.
         }
-        if tool == Tool::Kubectl
+        if tool.is_client()
             && let Some(found) = on_path(tool.file())
         {
             return Ok(found);
         }
-        let cached = self.cache.join(tool.file());
+        let cached = self.folder(tool).join(tool.file());
         if cached.is_file() {
             return Ok(cached);
         }
@@ -175,20 +189,26 @@ impl Binaries {
         Ok(cached)
     }
 
+    /// The folder with what is built from the same pins.
+    fn folder(&self, tool: Tool) -> PathBuf {
+        self.cache.join(tool.module().folder).join(tool.module().key())
+    }
+
     async fn build(&self, tool: Tool, cached: &Path, say: Say<'_>) -> Result<(), BinaryError> {
         let used = |path: &Path, source| BinaryError::File { path: path.to_owned(), source };
-        fs::create_dir_all(&self.cache).map_err(|error| used(&self.cache, error))?;
+        let folder = self.folder(tool);
+        fs::create_dir_all(&folder).map_err(|error| used(&folder, error))?;
         let _lock = self.lock(tool, say).await?;
         if cached.is_file() {
             return Ok(());
         }
         // In the cache folder, so that the rename stays on one file system.
-        let work = tempfile::Builder::new().prefix(".build-").tempdir_in(&self.cache);
-        let work = work.map_err(|error| used(&self.cache, error))?;
+        let work = tempfile::Builder::new().prefix(".build-").tempdir_in(&folder);
+        let work = work.map_err(|error| used(&folder, error))?;
         let (module, out) = (work.path().join("module"), work.path().join(tool.file()));
         fs::create_dir(&module)
-            .and_then(|()| fs::write(module.join("go.mod"), GO_MOD))
-            .and_then(|()| fs::write(module.join("go.sum"), GO_SUM))
+            .and_then(|()| fs::write(module.join("go.mod"), tool.module().go_mod))
+            .and_then(|()| fs::write(module.join("go.sum"), tool.module().go_sum))
             .map_err(|error| used(&module, error))?;
         self.compile(tool, &module, &out, say).await?;
         fs::rename(&out, cached).map_err(|error| used(cached, error))
@@ -197,14 +217,20 @@ impl Binaries {
     async fn compile(&self, tool: Tool, module: &Path, out: &Path, say: Say<'_>) -> Result<(), BinaryError> {
         let name = tool.file();
         say(&format!(
-            "building {name} {KUBERNETES_VERSION} into {}: {} on two cores, once",
-            self.cache.display(),
+            "building {name} {} into {}: {} on two cores, once",
+            tool.module().version,
+            self.folder(tool).display(),
             tool.build_time()
         ));
         let started = Instant::now();
         let mut command = Command::new(&self.go);
         command.current_dir(module).env("CGO_ENABLED", "0").env("GOWORK", "off");
-        command.args(["build", "-trimpath", "-ldflags"]).arg(ldflags()).arg("-o").arg(out).arg(tool.package());
+        command
+            .args(["build", "-trimpath", "-ldflags"])
+            .arg(tool.module().ldflags())
+            .arg("-o")
+            .arg(out)
+            .arg(tool.package());
         let child = Child::spawn("go build", command, &module.join("build.log"))
             .await
             .map_err(|source| BinaryError::NoGo { tool: name, go: self.go.clone(), source })?;
@@ -224,7 +250,7 @@ impl Binaries {
     /// One builder at a time per cache folder. Polled, so that it can be
     /// given up like everything else.
     async fn lock(&self, tool: Tool, say: Say<'_>) -> Result<fs::File, BinaryError> {
-        let path = self.cache.join(".lock");
+        let path = self.folder(tool).join(".lock");
         let used = |source| BinaryError::File { path: path.clone(), source };
         let file = fs::File::options().create(true).append(true).open(&path).map_err(used)?;
         let mut said = false;
@@ -240,20 +266,6 @@ impl Binaries {
             }
         }
     }
-}
-
-fn ldflags() -> String {
-    format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}")
-}
-
-/// Changes with everything that goes into a build.
-fn key() -> String {
-    let mut hash = Sha256::new();
-    for part in [GO_MOD, GO_SUM, &ldflags(), std::env::consts::OS, std::env::consts::ARCH] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    format!("{KUBERNETES_VERSION}-{}", &data_encoding::HEXLOWER.encode(&hash.finalize())[..12])
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {

@@ -31,8 +31,8 @@ enum Command {
     Down(Down),
     /// Play the main job in a world of its own, told step by step (2 minutes)
     Demo(super::demo::Args),
-    /// Print where the control plane's programs are; builds those that are
-    /// nowhere, which takes about 10 minutes the first time
+    /// Print where the programs of the control plane and its clients are; builds
+    /// those that are nowhere, which takes about 12 minutes the first time
     Binaries(Wanted),
 }
 
@@ -69,7 +69,7 @@ enum Part {
 #[derive(Debug, clap::Args)]
 struct Wanted {
     /// Only these programs
-    #[arg(value_enum, default_values_t = [Tool::Etcd, Tool::Apiserver, Tool::ControllerManager, Tool::Kubectl])]
+    #[arg(value_enum, default_values_t = [Tool::Etcd, Tool::Apiserver, Tool::ControllerManager, Tool::Kubectl, Tool::Helm])]
     tools: Vec<Tool>,
 }
 

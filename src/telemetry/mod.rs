@@ -3,6 +3,7 @@
 pub mod logging;
 pub mod metrics;
 pub mod readiness;
+pub mod ready;
 pub mod scrub;
 pub mod secret;
 pub mod server;
