@@ -17,6 +17,7 @@ mod gateway;
 mod given_up;
 mod hibernation;
 mod inputs;
+mod install;
 mod level;
 mod operator;
 mod orphans;

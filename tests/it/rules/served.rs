@@ -54,25 +54,6 @@ async fn the_smallest_pool_gets_every_default() {
 }
 
 #[tokio::test]
-async fn the_other_examples_are_taken_too() {
-    let env = World::get().await.test("served-examples").await;
-    let names = [
-        "pool-games-node.yaml",
-        "pool-games-python.yaml",
-        "pool-hit-rate.yaml",
-        "pool-private.yaml",
-        "pool-rolling.yaml",
-        "pool-service-image.yaml",
-        "pool-worker.yaml",
-        "pool-snapshot.yaml",
-        "request.yaml",
-    ];
-    for name in names {
-        store(&env, &env.client, &example(name)).await;
-    }
-}
-
-#[tokio::test]
 async fn kubectl_scale_sets_the_target_and_reads_the_warm_ones() {
     let env = World::get().await.test("served-scale").await;
     let object = pool("python", &json!({}));
@@ -148,28 +129,4 @@ async fn kubectl_shows_what_a_person_acts_on_under_short_names_and_a_category() 
 /// The words of one line of a table.
 fn columns(table: &str, line: usize) -> String {
     table.lines().nth(line).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[tokio::test]
-async fn what_ships_for_a_cluster_is_taken_by_a_real_server() {
-    let env = World::get().await.test("served-base").await;
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base");
-    let said = kubectl(
-        &env,
-        &["apply", "--dry-run=server", "-o", "name", "--namespace=", "-k", base.to_str().expect("UTF-8")],
-    )
-    .await;
-    for name in [
-        "namespace/sandbar-system",
-        "customresourcedefinition.apiextensions.k8s.io/sandboxes.sandbar.dev",
-        "customresourcedefinition.apiextensions.k8s.io/sandboxpools.sandbar.dev",
-        "serviceaccount/sandbar",
-        "clusterrole.rbac.authorization.k8s.io/sandbar-operator",
-        "clusterrole.rbac.authorization.k8s.io/sandbar-user",
-        "deployment.apps/sandbar",
-        "validatingadmissionpolicy.admissionregistration.k8s.io/sandbar-slot",
-        "validatingadmissionpolicybinding.admissionregistration.k8s.io/sandbar-slot",
-    ] {
-        assert!(said.lines().any(|line| line == name), "{name} is not among:\n{said}");
-    }
 }

@@ -1,0 +1,5 @@
+//! Sandbar put into clusters the ways people do it: each test has a control plane of its own, with nothing in it, and
+//! operator and gateway run as processes with the arguments and the identity that were installed.
+
+mod cluster;
+mod kustomize;
