@@ -2,4 +2,6 @@
 //! operator and gateway run as processes with the arguments and the identity that were installed.
 
 mod cluster;
+mod helm;
 mod kustomize;
+mod release;
