@@ -31,8 +31,8 @@ pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[W
         return;
     }
     if before.timeline.is_empty() {
-        let asked = asked_at(facts, status);
-        note(&mut status.timeline, asked, false, "Acquiring sandbox from warm pool...");
+        let (asked, begins) = (asked_at(facts, status), begins(facts, status));
+        note(&mut status.timeline, asked, false, begins);
     }
     let ready = wanted.iter().find(|wanted| wanted.kind == Type::Ready);
     if status.phase == Some(Phase::Pending)
@@ -62,6 +62,15 @@ pub(super) fn tell(facts: &RequestFacts, status: &mut SandboxStatus, wanted: &[W
         let warning = !matches!(reason, Reason::Expired | Reason::Released);
         note(&mut status.timeline, facts.now, warning, &format!("Ended ({reason}): {why}"));
     }
+}
+
+/// What it begins with.
+fn begins(facts: &RequestFacts, status: &SandboxStatus) -> &'static str {
+    let warm = match status.start_kind {
+        Some(kind) => kind == StartKind::Warm,
+        None => facts.candidates.iter().any(|candidate| candidate.phase == Phase::Warm),
+    };
+    if warm { "Acquiring sandbox from warm pool..." } else { "Acquiring sandbox, none is warm..." }
 }
 
 /// When the request was made: at its first entry, which the operator writes when it sees it. It was away if that is more

@@ -302,7 +302,7 @@ fn a_request_that_waits_tells_each_thing_that_it_waits_for_once() {
     }
     let told: Vec<String> = status.expect("a status").timeline.into_iter().map(|entry| entry.message).collect();
     let story = [
-        "Acquiring sandbox from warm pool...",
+        "Acquiring sandbox, none is warm...",
         "the pool has as many sandboxes as it may, number 1 in the queue",
         "waiting for a sandbox, number 2 in the queue",
     ];
