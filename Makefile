@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check bench scale compare crds build page controlplane toolchain apps
+.PHONY: help demo test crash check bench launch scale compare crds build page controlplane toolchain apps
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -84,6 +84,11 @@ bench: toolchain ## Measure, and print the table of the README (6 min; first tim
 	$(call step,build the benchmark,10 min,$(CARGO) bench --bench claims --no-run)
 	@printf '\n== benchmark (about 6 min)\n' >&2
 	@$(CARGO) bench --bench claims
+
+launch: toolchain ## Measure launches, listeners, commands and files through the agent (5 min; first time 25 min)
+	$(call step,build the benchmark,10 min,$(CARGO) bench --bench launch --no-run)
+	@printf '\n== launches (about 5 min)\n' >&2
+	@$(CARGO) bench --bench launch
 
 scale: toolchain ## Measure a restart over 10,000 members and a storm of claims (10 min; first time 30 min)
 	$(call step,build the benchmark,10 min,$(CARGO) bench --bench scale --no-run)
