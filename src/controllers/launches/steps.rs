@@ -12,8 +12,9 @@ use tokio::time::Instant;
 /// Between two tries of a step.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Between two questions whether an app answers for the first time, or again.
-const ASK: Duration = Duration::from_millis(200);
+/// Between two questions whether an app answers: one that comes up, one that has answered before, and the longest.
+const ASK_FIRST: Duration = Duration::from_millis(20);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 const ASK_SELDOM: Duration = Duration::from_secs(2);
 /// Questions in a row without an answer after which an app that has answered counts as silent.
 const SILENT_AFTER: u32 = 3;
@@ -117,11 +118,11 @@ impl Course {
     }
 
     async fn look_after(&self, pid: i32, period: Duration) {
-        let (began, mut answered, mut pause, mut silent) = (Instant::now(), false, ASK, 0);
+        let (began, mut answered, mut pause, mut silent) = (Instant::now(), false, ASK_AGAIN, 0);
         loop {
             let Err(message) = self.launch.answers().await else {
                 let took = (!answered).then(|| millis(began));
-                (answered, pause, silent) = (true, ASK, 0);
+                (answered, pause, silent) = (true, ASK_AGAIN, 0);
                 self.tell(|progress| {
                     progress.state = State::Ready;
                     progress.timings.answer_ms = progress.timings.answer_ms.or(took);
@@ -140,8 +141,36 @@ impl Course {
                 (_, true) => progress.state = State::Silent { message },
                 (_, false) => progress.state = doing(LaunchStep::Answer, Some(message)),
             });
+            if !answered {
+                pause = until_next(began.elapsed());
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(ASK_SELDOM);
+        }
+    }
+}
+
+/// How long an app that has been coming up for so long is left alone: whoever waits for it waits a quarter longer than
+/// it took, at most.
+fn until_next(coming_up: Duration) -> Duration {
+    (coming_up / 4).clamp(ASK_FIRST, ASK_SELDOM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_that_comes_up_is_seen_soon_and_not_asked_all_the_time() {
+        for took in [1, 50, 130, 400, 3_000, 60_000].map(Duration::from_millis) {
+            let (mut asked_at, mut questions) = (Duration::ZERO, 1);
+            while asked_at < took {
+                asked_at += until_next(asked_at);
+                questions += 1;
+            }
+            let late = asked_at - took;
+            assert!(late <= ASK_FIRST.max(took / 4) && late <= ASK_SELDOM, "{took:?}: {late:?} late");
+            assert!(questions < 60, "{took:?}: {questions} questions");
         }
     }
 }
