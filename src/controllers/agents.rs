@@ -5,6 +5,7 @@ use crate::api::{AGENT_TOKEN_KEY, agent_secret_name};
 use crate::failure::chain;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use std::sync::{Arc, OnceLock};
 
 /// Why an agent cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +25,14 @@ pub enum NoAgent {
 #[derive(Clone)]
 pub struct Agents {
     client: Client,
+    /// Made once: reading the system's certificates takes longer than most of what agents are asked.
+    http: Arc<OnceLock<reqwest::Client>>,
 }
 
 impl Agents {
     /// Tokens are read through this client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, http: Arc::default() }
     }
 
     /// The agent of the member with this UID, at this base address.
@@ -42,6 +45,14 @@ impl Agents {
         let found = secrets.get_opt(&name).await?;
         let value = found.and_then(|secret| secret.data).and_then(|mut data| data.remove(AGENT_TOKEN_KEY));
         let token = value.and_then(|value| String::from_utf8(value.0).ok()).ok_or(NoAgent::NoToken(name))?;
-        Ok(AgentClient::new(url, Some(&token))?)
+        Ok(AgentClient::with_http(self.http()?, url, Some(&token))?)
+    }
+
+    fn http(&self) -> Result<reqwest::Client, AgentError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http.clone());
+        }
+        let made = AgentClient::connections()?;
+        Ok(self.http.get_or_init(|| made).clone())
     }
 }

@@ -67,11 +67,18 @@ impl AgentClient {
     /// # Errors
     /// [`AgentError::Invalid`] when the address is not one.
     pub fn new(base_url: &str, token: Option<&str>) -> Result<Self, AgentError> {
+        Self::with_http(Self::connections()?, base_url, token)
+    }
+
+    /// Connections for [`Self::with_http`].
+    ///
+    /// # Errors
+    /// When the system's TLS cannot be used.
+    pub fn connections() -> Result<reqwest::Client, AgentError> {
         // An agent sends nobody elsewhere; an edge that does is not the agent. Over HTTP/2, which an edge would take, no
         // connection can become a tunnel.
         let builder = reqwest::Client::builder().connect_timeout(CONNECT).redirect(Policy::none());
-        let http = builder.http1_only().build().map_err(AgentError::from_transport)?;
-        Self::with_http(http, base_url, token)
+        builder.http1_only().build().map_err(AgentError::from_transport)
     }
 
     /// As [`Self::new`], over connections that others use too.
