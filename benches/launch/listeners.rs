@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
+use nix::sys::resource::{Resource, getrlimit};
 use sandbar::api::Sandbox;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -30,6 +31,8 @@ use crate::world::World;
 const RUNS: usize = 100;
 /// Events of each run while one comes after the other.
 const EVENTS: usize = 3;
+/// File descriptors that are for something else.
+const KEPT: usize = 300;
 /// Between two of them.
 const PACE: Duration = Duration::from_millis(50);
 /// Numbers of the entry that each run begins with, and of the one that all get at once.
@@ -46,7 +49,7 @@ type Times = HashMap<Event, Instant>;
 
 /// Who hears what, when.
 pub async fn listen(world: &World, table: &mut Table) -> Result<()> {
-    let (api, each) = (world.api::<Sandbox>(), size());
+    let (api, each) = (world.api::<Sandbox>(), each()?);
     let runs: Vec<usize> = (0..RUNS).collect();
     stream::iter(&runs).map(|run| seed(&api, *run)).buffer_unordered(8).try_collect::<()>().await?;
     let address = world.gateway()?.trim_start_matches("http://").parse()?;
@@ -90,6 +93,12 @@ pub async fn listen(world: &World, table: &mut Table) -> Result<()> {
     drop(heard);
     api.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
     Ok(())
+}
+
+/// Listeners of each run: a hundred, or as many as there are file descriptors for. A gateway keeps two for each.
+fn each() -> Result<usize> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(size().min(usize::try_from(most)?.saturating_sub(KEPT) / 2 / RUNS))
 }
 
 fn name(run: usize) -> String {
