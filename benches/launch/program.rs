@@ -35,7 +35,7 @@ impl Program {
     }
 }
 
-/// An agent with a folder of its own, as a process.
+/// An agent with a folder of its own, as a process, started as the image of a real sandbox does it.
 pub struct Agent {
     program: Program,
     root: PathBuf,
@@ -46,7 +46,7 @@ impl Agent {
     pub async fn start(root: &Path) -> Result<Self> {
         std::fs::create_dir_all(root)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
-        command.args(["agent", "--listen", "127.0.0.1:0", "--exit-with-parent", "--root"]).arg(root);
+        command.args(["agent", "--listen", "127.0.0.1:0", "--root"]).arg(root);
         command.env("SANDBOX_API_TOKEN", TOKEN).current_dir(root);
         Ok(Self { program: Program::start(command).await?, root: root.to_owned() })
     }
