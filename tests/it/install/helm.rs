@@ -208,6 +208,7 @@ async fn values_reach_the_processes() {
             "--namespace=team-a",
             "--listen=0.0.0.0:8090",
             "--max-runs-per-hour=100",
+            "--max-connections=4096",
             "--log-format=json",
             "--demo",
             "--cors-origin=https://play.example.com",
