@@ -4,4 +4,5 @@
 mod cluster;
 mod helm;
 mod kustomize;
+mod monitoring;
 mod release;
