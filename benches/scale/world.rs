@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
 use kube::api::{Api, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use sandbar::cloudsim::admin::{AccountSettings, Limits, Seconds, SimAdmin, Timings};
 use sandbar::dev::cloud::{CloudOptions, new_token};
 use sandbar::dev::operator::Operator;
@@ -61,8 +60,7 @@ impl World {
         let options = WorldOptions { dir: folder.to_owned(), program, cloud, operator: None, gateway: false };
         let world = LocalWorld::start(&options, &say).await?;
         let client = world.client().await?;
-        let kubeconfig = Kubeconfig::read_from(world.operator_kubeconfig())?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let as_operator = world.as_operator().await?;
         let sim = SimAdmin::new(world.cloud().url());
         let accounts = (0..ACCOUNTS).map(|number| Account {
             name: format!("account-{number}"),
@@ -70,7 +68,7 @@ impl World {
             token: new_token(),
         });
         let accounts = accounts.collect();
-        let made = Self { client, as_operator: Client::try_from(config)?, sim, accounts, operator: None, world };
+        let made = Self { client, as_operator, sim, accounts, operator: None, world };
         made.limit(false).await?;
         made.secrets().await?;
         Ok(made)

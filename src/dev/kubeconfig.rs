@@ -43,9 +43,23 @@ pub fn text(server: &str, ca: &str, identity: &Identity, namespace: &str) -> Str
 /// # Errors
 /// When the text is no kubeconfig or names credentials that cannot be used.
 pub async fn client(text: &str) -> Result<kube::Client, kube::Error> {
-    let config = Kubeconfig::from_yaml(text).map_err(|error| kube::Error::Service(Box::new(error)))?;
-    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default())
-        .await
-        .map_err(|error| kube::Error::Service(Box::new(error)))?;
+    kube::Client::try_from(config(text).await?)
+}
+
+/// A client from an administrator's kubeconfig that the API server takes for somebody else with all rights.
+///
+/// # Errors
+/// When the text is no kubeconfig or names credentials that cannot be used.
+pub async fn client_as(text: &str, user: String) -> Result<kube::Client, kube::Error> {
+    let mut config = config(text).await?;
+    config.auth_info.impersonate = Some(user);
+    config.auth_info.impersonate_groups = Some(vec!["system:masters".to_owned()]);
     kube::Client::try_from(config)
+}
+
+async fn config(text: &str) -> Result<kube::Config, kube::Error> {
+    let config = Kubeconfig::from_yaml(text).map_err(|error| kube::Error::Service(Box::new(error)))?;
+    kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default())
+        .await
+        .map_err(|error| kube::Error::Service(Box::new(error)))
 }

@@ -145,6 +145,17 @@ impl LocalWorld {
         Ok(kubeconfig::client(&self.plane.admin_kubeconfig()).await.map_err(ControlPlaneError::from)?)
     }
 
+    /// A client that the API server takes for the operator and lets do everything: for laying down what an operator
+    /// would have left behind. What it may itself, [`Self::operator_kubeconfig`] shows.
+    ///
+    /// # Errors
+    /// When our own kubeconfig cannot be used.
+    pub async fn as_operator(&self) -> Result<Client, WorldError> {
+        let operator = format!("system:serviceaccount:{}:{}", install::NAMESPACE, install::SERVICE_ACCOUNT);
+        let client = kubeconfig::client_as(&self.plane.admin_kubeconfig(), operator).await;
+        Ok(client.map_err(ControlPlaneError::from)?)
+    }
+
     /// The control plane.
     pub fn plane(&self) -> &ControlPlane {
         &self.plane

@@ -14,7 +14,6 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use sandbar::api::rules::RULES;
 use sandbar::api::{Sandbox, SandboxPool};
-use sandbar::dev::kubeconfig;
 use serde_json::{Value, json};
 
 use crate::world::{TestEnv, World};
@@ -118,8 +117,7 @@ fn api(client: &kube::Client, env: &TestEnv, object: &Value) -> Api<DynamicObjec
 }
 
 async fn operator(env: &TestEnv) -> kube::Client {
-    let text = std::fs::read_to_string(env.world.local().operator_kubeconfig()).expect("the operator's kubeconfig");
-    kubeconfig::client(&text).await.expect("the operator's client")
+    env.world.local().as_operator().await.expect("the operator's client")
 }
 
 /// Stores what comes first, then gives the server's answer to what is bad.

@@ -103,21 +103,16 @@ impl Needs {
     pub fn of_operator(own: &str, watched: Option<&str>) -> Self {
         let (group, core) = (crate::api::GROUP, "");
         let kind = |plural| Kind { group, version: crate::api::VERSION, plural };
-        let objects = ["get", "list", "watch", "create", "update", "patch", "delete"];
-        let mut accesses = Vec::new();
-        for resource in ["sandboxes", "sandboxpools"] {
-            accesses.extend(Access::to(&objects, group, resource, watched));
-        }
-        for resource in ["sandboxes/status", "sandboxpools/status"] {
-            accesses.extend(Access::to(&["get", "update", "patch"], group, resource, watched));
-        }
-        for resource in ["sandboxes/finalizers", "sandboxpools/finalizers"] {
+        let mut accesses =
+            Access::to(&["get", "list", "watch", "create", "patch", "delete"], group, "sandboxes", watched);
+        accesses.extend(Access::to(&["get", "list", "watch", "patch"], group, "sandboxpools", watched));
+        for resource in ["sandboxes/status", "sandboxpools/status", "sandboxes/finalizers", "sandboxpools/finalizers"] {
             accesses.extend(Access::to(&["update"], group, resource, watched));
         }
-        accesses.extend(Access::to(&["get", "create", "update", "patch", "delete"], core, "secrets", watched));
+        accesses.extend(Access::to(&["get", "create", "patch", "delete"], core, "secrets", watched));
         accesses.extend(Access::to(&["create", "patch"], "events.k8s.io", "events", watched));
         accesses.extend(Access::to(&["get", "create", "update"], "coordination.k8s.io", "leases", Some(own)));
-        accesses.extend(Access::to(&["get", "create", "update", "patch"], core, "configmaps", Some(own)));
+        accesses.extend(Access::to(&["get", "create", "patch"], core, "configmaps", Some(own)));
         accesses.extend(Access::to(&["create"], "authentication.k8s.io", "tokenreviews", None));
         accesses.extend(Access::to(&["create"], "authorization.k8s.io", "subjectaccessreviews", None));
         let cluster = Access::to(&["get"], core, "namespaces", None);

@@ -16,7 +16,6 @@ use crate::world::{PROGRAM, TestEnv};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use sandbar::api::{Sandbox, SandboxPool, agent_secret_name};
-use sandbar::dev::kubeconfig;
 use serde_json::{Value, json};
 use std::process::Output;
 
@@ -31,8 +30,7 @@ pub struct Operator {
 
 impl Operator {
     pub async fn of(env: &TestEnv) -> Self {
-        let text = std::fs::read_to_string(env.world.local().operator_kubeconfig()).unwrap();
-        let client = kubeconfig::client(&text).await.unwrap();
+        let client = env.world.local().as_operator().await.unwrap();
         Self {
             sandboxes: Api::namespaced(client.clone(), &env.namespace),
             secrets: Api::namespaced(client, &env.namespace),

@@ -143,8 +143,7 @@ impl Cluster {
         let arguments = container.args.unwrap_or_default().into_iter().skip(1);
         let token = install::service_account_token(&self.client, NAMESPACE, &account).await.expect("a token");
         let kubeconfig = self.kubeconfig_of(name);
-        let text = self.plane.kubeconfig(&Identity::Token(token), NAMESPACE);
-        write_private(&kubeconfig, &text).expect("a kubeconfig");
+        write_private(&kubeconfig, &self.kubeconfig(token)).expect("a kubeconfig");
         ServerOptions {
             program: PROGRAM.into(),
             kubeconfig,
@@ -154,17 +153,30 @@ impl Cluster {
         }
     }
 
+    /// A kubeconfig of whom the token belongs to.
+    pub fn kubeconfig(&self, token: String) -> String {
+        self.plane.kubeconfig(&Identity::Token(token), NAMESPACE)
+    }
+
     /// The identity of a Deployment's process that was started.
     pub fn kubeconfig_of(&self, deployment: &str) -> PathBuf {
         self.dir.path().join(format!("{deployment}.kubeconfig"))
     }
 
-    /// Starts the operator that is installed and waits until it is ready.
-    pub async fn operator(&self) -> Operator {
+    async fn operator_options(&self) -> OperatorOptions {
         let mut server = self.process("sandbar", &[]).await;
         server.arguments.extend(OperatorSpec::default().flags());
-        let options = OperatorOptions { server, cloud_url: self.cloud.url().to_owned() };
-        Operator::start(&options).await.unwrap_or_else(|error| panic!("{error}"))
+        OperatorOptions { server, cloud_url: self.cloud.url().to_owned() }
+    }
+
+    /// Starts the operator that is installed and waits until it is ready.
+    pub async fn operator(&self) -> Operator {
+        Operator::start(&self.operator_options().await).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts the operator that is installed, which is not going to be ready.
+    pub async fn operator_unready(&self) -> Operator {
+        Operator::spawn(&self.operator_options().await).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts the gateway that is installed and waits until it is ready.

@@ -7,6 +7,7 @@ use sandbar::api::{Sandbox, SandboxPool};
 use sandbar::dev::kubeconfig;
 
 use super::cluster::{Cluster, ROOT};
+use super::helm::CHART;
 
 /// Renders a folder into a file.
 async fn rendered(cluster: &Cluster, folder: &str) -> [String; 1] {
@@ -43,7 +44,7 @@ async fn what_ships_applies_and_a_second_time_changes_nothing() {
 }
 
 #[tokio::test]
-async fn operator_and_gateway_run_with_what_the_base_created() {
+async fn operator_and_gateway_run_with_what_the_base_created_and_helm_goes_on_with_it() {
     let cluster = Cluster::start().await;
     cluster.kubectl(&["apply", "--server-side", "-k", "deploy/base"]).await;
     cluster.established().await;
@@ -51,6 +52,8 @@ async fn operator_and_gateway_run_with_what_the_base_created() {
     let gateway = cluster.gateway().await;
     cluster.a_pool_lives("default").await;
     assert!(gateway.stop().await.success() && operator.stop().await.success());
+    cluster.helm("install", &[CHART, "--take-ownership"]).await;
+    assert!(cluster.operator().await.stop().await.success());
 }
 
 #[tokio::test]

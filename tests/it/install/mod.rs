@@ -6,3 +6,4 @@ mod helm;
 mod kustomize;
 mod monitoring;
 mod release;
+mod rights;

@@ -15,7 +15,7 @@ use crate::world::PROGRAM;
 
 impl Cluster {
     /// What `helm COMMAND RELEASE ...` says, which has to succeed.
-    async fn helm(&self, command: &str, arguments: &[&str]) -> String {
+    pub async fn helm(&self, command: &str, arguments: &[&str]) -> String {
         let program = self.tool(Tool::Helm).await;
         let all: Vec<_> = command.split(' ').chain(RELEASE).chain(arguments.iter().copied()).collect();
         succeeded("helm", &all, &self.run(&program, &all).await)

@@ -31,7 +31,7 @@ async fn missing_kinds_and_permissions_are_named() {
         "[-] crd castles.sandbar.dev: not installed".to_owned(),
         "[-] crd castles.castles.dev: not installed".to_owned(),
         "[+] crd sandboxes.sandbar.dev: ok".to_owned(),
-        format!("[-] permission patch sandboxes/status.sandbar.dev in {place}: not allowed"),
+        format!("[-] permission update sandboxes/status.sandbar.dev in {place}: not allowed"),
         format!("[+] permission list sandboxes.sandbar.dev in {place}: ok"),
     ] {
         assert!(report.contains(&line), "{line} is not in\n{report}");
