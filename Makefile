@@ -44,7 +44,7 @@ demo: toolchain build controlplane ## Run the main job in a local world, told st
 test: toolchain build controlplane ## Run every test (T=name for some of them; first time 38 min)
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --tests --no-run)
 	$(call step,examples in the documentation,10 s,$(CARGO) test --quiet --features '$(FEATURES)' --doc $(T))
-	$(call step,the page's own tests,10 s,$(NPM) --prefix web test --silent)
+	$(call step,tests of the page,10 s,$(NPM) --prefix web test --silent)
 	@printf '\n== run the tests (about 12 min)\n' >&2
 	@$(CARGO) test --features '$(FEATURES)' --no-fail-fast --tests -- --test-threads=$(TEST_THREADS) $(T)
 
