@@ -138,11 +138,11 @@ async fn an_operator_that_lacks_rights_says_which_and_begins_when_it_has_them() 
     cluster.kubectl(&["apply", "--server-side", "-k", "deploy/base"]).await;
     cluster.established().await;
     let rights = cluster.rights().await;
-    // The last right of each role.
-    let lacks = |right: &&Right| {
-        !rights.iter().rev().find(|last| last.role == right.role).is_some_and(|last| last.line() == right.line())
+    // The last right of each role is taken away.
+    let stays = |right: &&Right| {
+        rights.iter().rev().find(|last| last.role == right.role).is_none_or(|last| last.line() != right.line())
     };
-    let left: Vec<Right> = rights.iter().filter(lacks).cloned().collect();
+    let left: Vec<Right> = rights.iter().filter(stays).cloned().collect();
     assert_eq!(left.len() + ROLES.len(), rights.len());
     for role in ROLES {
         cluster.grant(role, &left).await;
