@@ -68,11 +68,11 @@ fn every_alert_is_raised_by_what_it_is_for_and_has_a_runbook() {
     promtool(&["test", "rules", "alerts_test.yaml"]);
     let rules: Value = serde_yaml::from_str(&text).expect("YAML");
     let rules = rules["groups"][0]["rules"].as_array().expect("rules").clone();
-    let (runbook, tests) = (read("docs/runbook.md"), read("deploy/monitoring/alerts_test.yaml"));
+    let (runbook, tests) = (read("docs/src/operations/runbook.md"), read("deploy/monitoring/alerts_test.yaml"));
     for rule in &rules {
         let name = rule["alert"].as_str().expect("a name");
         assert!(runbook.contains(&format!("\n## {name}\n")), "the runbook has no section {name}");
-        let anchor = format!("docs/runbook.md#{}", name.to_lowercase());
+        let anchor = format!("docs/src/operations/runbook.md#{}", name.to_lowercase());
         assert_eq!(rule["annotations"]["runbook_url"], anchor, "{name}");
         // Once where it is quiet, once where it is raised.
         assert_eq!(tests.matches(&format!("alertname: {name}")).count(), 2, "{name} is tested both ways");
