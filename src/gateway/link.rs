@@ -1,5 +1,5 @@
 //! Where a run's app can be opened in a browser: a link to its sandbox, signed with the agent's token, that holds until
-//! the run expires. Whoever may see the run is told it; nobody needs to read Secrets for that.
+//! the run expires. Its holder is told it, and whoever may use its apps; nobody needs to read Secrets for that.
 
 use super::run::{Run, State};
 use super::way::Ways;

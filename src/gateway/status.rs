@@ -10,6 +10,7 @@ use axum::extract::State as Given;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Runs that are listed when nobody says how many.
 const RUNS: usize = 100;
@@ -27,7 +28,7 @@ pub struct Shown {
     app: Option<String>,
     pool: String,
     holder: String,
-    /// Where its app can be opened in a browser.
+    /// Where its app can be opened in a browser; for its holder, and for those who may `create` `sandboxes/proxy`.
     ingress_url: Option<String>,
     created_at: Timestamp,
     claimed_at: Option<Timestamp>,
@@ -104,8 +105,14 @@ fn show(desk: &Desk, run: &Run, link: Option<String>, dialect: Dialect) -> Shown
 
 async fn one(desk: &Desk, caller: &Caller, id: &str, dialect: Dialect) -> Result<Json<Shown>, Refused> {
     let run = desk.run_for(caller, id, Right::See).await?;
-    let link = desk.links.of(&run).await;
+    let opens = holds(caller, &run) || desk.access.allow(caller, Right::Proxy, Some(&run.name)).await.is_ok();
+    let link = if opens { desk.links.of(&run).await } else { None };
     Ok(Json(show(desk, &run, link, dialect)))
+}
+
+/// A link opens an app to whoever has it: it is for the run's holder, and for those who may use its apps anyway.
+fn holds(caller: &Caller, run: &Run) -> bool {
+    run.holder == caller.holder()
 }
 
 /// `GET /api/status/{run_id}`.
@@ -131,8 +138,13 @@ pub async fn runs(
     runs.sort_by(|one, other| (other.created, &other.id).cmp(&(one.created, &one.id)));
     let total = runs.len();
     runs.truncate(limit);
-    let links = desk.links.of_all(&runs).await;
-    let shown = runs.iter().zip(links).map(|(run, link)| show(&desk, run, link, Dialect::V1)).collect();
+    // One question for all of them; a right to some by their names shows in their own status.
+    let opens_all = desk.access.allow(&caller, Right::Proxy, None).await.is_ok();
+    let opened: Vec<_> = runs.iter().filter(|run| opens_all || holds(&caller, run)).cloned().collect();
+    let links = desk.links.of_all(&opened).await;
+    let mut links: HashMap<&str, String> =
+        opened.iter().zip(links).filter_map(|(run, link)| Some((run.uid.as_str(), link?))).collect();
+    let shown = runs.iter().map(|run| show(&desk, run, links.remove(run.uid.as_str()), Dialect::V1)).collect();
     Ok(Json(List { runs: shown, total }))
 }
 

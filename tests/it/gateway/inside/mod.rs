@@ -93,7 +93,9 @@ async fn bind(stand: &Stand, request: &Sandbox, member: &Sandbox, app: Option<(u
         "lastTransitionTime": "2026-11-22T10:00:04Z"});
     let url = member.status.and_then(|status| status.url);
     let bound = json!({"name": member_name, "uid": member.metadata.uid});
-    stand.status(name, json!({"phase": "Running", "boundTo": bound, "url": url, "conditions": [ready]})).await;
+    let status = json!({"phase": "Running", "boundTo": bound, "url": url, "conditions": [ready],
+        "expiresAt": "2099-01-01T00:00:00Z"});
+    stand.status(name, status).await;
 }
 
 /// An app on a port of its own: it tells what it was asked, and echoes what comes over a WebSocket.

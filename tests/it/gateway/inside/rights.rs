@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::super::json_of;
-use super::{Held, app};
+use super::super::{Stand, json_of};
+use super::{Held, app, bind};
+use crate::agent::{Agent, TOKEN};
+use crate::wait::eventually;
 use futures::{SinkExt, StreamExt};
+use sandbar::gateway::Settings;
 
 impl Held {
     async fn ask(&self, method: &Method, path: &str, body: Option<&Value>, token: Option<&str>) -> (u16, String) {
@@ -87,6 +90,39 @@ async fn each_part_of_a_sandbox_is_a_right_of_its_own_over_http_and_sse() {
     // Entering is not seeing: the run itself is another right.
     assert_eq!(held.ask(&Method::GET, "", None, Some(&held.enters)).await.0, 403);
     held.gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_to_an_app_is_for_its_holder_and_for_those_who_may_use_apps() {
+    let stand = Stand::start("inside-link").await;
+    let gateway = stand.gateway(Settings::default()).await;
+    let agent = Agent::start();
+    let run = stand.launch(&gateway.url).await;
+    let request = stand.requests().await.pop().expect("a request");
+    let member = stand.operator.member(1, "Warm", &agent.base).await;
+    stand.operator.token(&member, TOKEN).await;
+    bind(&stand, &request, &member, Some((app().await, 1))).await;
+    let viewer = stand.somebody("viewer", Some("sandbar-view")).await;
+    let player = stand.somebody("player", Some("sandbar-view")).await;
+    super::super::bind(&stand.env, "player-enters", "sandbar-enter", &stand.env.namespace, "player").await;
+    // Its own status, and the list of all.
+    let links = async |token: &str| {
+        let mut told = Vec::new();
+        for (path, place) in [(format!("/v1/runs/{run}"), "/ingress_url"), ("/v1/runs".into(), "/runs/0/ingress_url")] {
+            let request = stand.ask(Method::GET, &format!("{}{path}", gateway.url)).bearer_auth(token);
+            let (status, body) = json_of(request.send().await.expect("an answer")).await;
+            told.push((status.as_u16(), body.pointer(place).map(Value::is_string)));
+        }
+        told
+    };
+    for (token, has) in [(&stand.token, true), (&player, true), (&viewer, false)] {
+        eventually("who is told the link", async || {
+            let told = links(token).await;
+            if told == [(200, Some(has)); 2] { Ok(()) } else { Err(format!("{told:?}, not {has}")) }
+        })
+        .await;
+    }
+    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
