@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check bench launch scale compare crds build page controlplane toolchain apps
+.PHONY: help demo test crash check bench launch scale compare crds docs build page controlplane toolchain apps
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -45,6 +45,7 @@ test: toolchain build controlplane ## Run every test (T=name for some of them; f
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --tests --no-run)
 	$(call step,examples in the documentation,10 s,$(CARGO) test --quiet --features '$(FEATURES)' --doc $(T))
 	$(call step,tests of the page,10 s,$(NPM) --prefix web test --silent)
+	$(call step,links,1 s,$(PYTHON) .ci/links.py)
 	@printf '\n== run the tests (about 12 min)\n' >&2
 	@$(CARGO) test --features '$(FEATURES)' --no-fail-fast --tests -- --test-threads=$(TEST_THREADS) $(T)
 
@@ -80,7 +81,7 @@ check: toolchain page ## Formatting, lints, generated files, links (first time 5
 	$(call step,links,1 s,$(PYTHON) .ci/links.py)
 
 # Not `release`: a benchmark and its program are built with other settings for panics.
-bench: toolchain ## Measure, and print the table of the README (6 min; first time 25 min)
+bench: toolchain ## Measure, and print the table of the book (6 min; first time 25 min)
 	$(call step,build the benchmark,10 min,$(CARGO) bench --bench claims --no-run)
 	@printf '\n== benchmark (about 6 min)\n' >&2
 	@$(CARGO) bench --bench claims
@@ -101,6 +102,10 @@ compare: toolchain build controlplane ## The library that people use today and S
 
 crds: ## Write crds/ and the chart's copy of it anew from the types
 	$(call step,write crds/,3 min,$(CARGO) run --quiet -- crds --write crds --write charts/sandbar/files/crds)
+
+docs: toolchain page ## Build the book into target/book (first time 5 min)
+	$(call step,build the book and look at its links,4 min,SANDBAR_BOOK=$(abspath $(TARGET)/book) $(CARGO) test --quiet --features '$(FEATURES)' --test it -- book::build)
+	@echo "file://$(abspath $(TARGET)/book/index.html)"
 
 page: $(PAGE) ## Build the page, which the program carries (1 min)
 

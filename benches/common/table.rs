@@ -1,4 +1,4 @@
-//! The table that the README shows.
+//! The table that the book shows.
 
 use std::time::Duration;
 

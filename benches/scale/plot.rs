@@ -7,8 +7,8 @@ use plotters::prelude::*;
 use crate::common::Result;
 use crate::growth::Grown;
 
-/// Where the picture is kept, as the README shows it.
-const FILE: &str = "benches/scale/growth.svg";
+/// Where the picture is kept, as the book shows it.
+const FILE: &str = "docs/src/images/growth.svg";
 const SIZE: (u32, u32) = (960, 300);
 const INK: RGBColor = RGBColor(31, 41, 55);
 const LINE: RGBColor = RGBColor(29, 78, 216);
@@ -28,7 +28,7 @@ const PANELS: [Panel; 3] = [
     Panel { title: "processor time of a restart, s", of: |grown| grown.restart.cpu, bar: None },
 ];
 
-/// Draws what was measured, in the README's colours on white.
+/// Draws what was measured, in the book's colours on white.
 pub fn draw(grown: &[Grown]) -> Result<()> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
     let area = SVGBackend::new(&file, SIZE).into_drawing_area();

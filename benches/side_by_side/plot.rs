@@ -15,7 +15,7 @@ const CAPPED: RGBColor = RGBColor(90, 90, 90);
 
 /// Draws both sides, and gives the file.
 pub fn draw(script: &Script, library: &Figures, sandbar: &Figures, ended: f64) -> Result<PathBuf> {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/side_by_side/apps.svg");
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/src/images/apps.svg");
     std::fs::write(&file, svg(script, library, sandbar, ended)?)?;
     Ok(file)
 }

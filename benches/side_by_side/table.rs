@@ -1,4 +1,4 @@
-//! The table that the README shows.
+//! The table that the book shows.
 
 use crate::figures::Figures;
 use crate::script::{CAP, PATIENCE, Script};

@@ -2,6 +2,7 @@
 
 mod agent;
 mod apps;
+mod book;
 mod claim_files;
 mod claims;
 mod claims_flow;
@@ -35,6 +36,7 @@ mod s3;
 mod scene;
 mod share;
 mod sizing;
+mod typed;
 mod wait;
 mod watcher;
 mod worker;

@@ -24,8 +24,8 @@ fn metrics(text: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with("sandbar_")).collect()
 }
 
-/// The families that an operator has, without their endings: each is shown once it has something to show.
-fn families() -> BTreeSet<String> {
+/// What an operator serves: each family is shown once it has something to show.
+fn exposition() -> String {
     let metrics = Metrics::new();
     metrics.pool("n", "p", PoolCounts::default());
     metrics.pool_cost("n", "p", 0.0);
@@ -36,9 +36,48 @@ fn families() -> BTreeSet<String> {
     metrics.orphans_seen("digitalocean", 1);
     metrics.orphans_deleted("digitalocean", 1);
     metrics.reconcile("sandbox", ReconcileOutcome::Completed, Duration::ZERO);
-    let text = metrics.exposition();
+    metrics.exposition()
+}
+
+/// The families, without their endings.
+fn families() -> BTreeSet<String> {
+    let text = exposition();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     types.map(str::to_owned).collect()
+}
+
+/// Name, type and labels of every metric, as the reference has them.
+fn served() -> BTreeSet<(String, String, BTreeSet<String>)> {
+    let text = exposition();
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    families
+        .map(|(family, kind)| {
+            let ending = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            let samples = text.lines().filter(|line| line.starts_with(family) && line.contains('{'));
+            let labels = samples.filter_map(|line| line.split_once('{')?.1.split_once('}')).flat_map(|(all, _)| {
+                all.split(',').filter_map(|label| label.split_once('=')).map(|(name, _)| name.to_owned())
+            });
+            (format!("{family}{ending}"), kind.to_owned(), labels.filter(|label| label != "le").collect())
+        })
+        .collect()
+}
+
+#[test]
+fn the_reference_lists_every_metric_with_its_type_and_labels() {
+    let text = read("docs/src/reference/metrics.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let told = rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        // Without the values that a label can have.
+        let bare = cells[3].split('(').map(|part| part.rsplit(')').next().unwrap_or_default()).collect::<String>();
+        let labels = bare.split(',').map(|label| label.trim().to_owned()).collect();
+        (cells[1].trim_matches('`').to_owned(), cells[2].to_owned(), labels)
+    });
+    assert_eq!(told.collect::<BTreeSet<_>>(), served());
 }
 
 #[track_caller]

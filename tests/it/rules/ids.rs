@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The invariants (README, "What you may rely on") and the rule that stands in the admission policy, not in `RULES`.
+/// The invariants (docs/src/concepts/failures.md) and the rule that stands in the admission policy, not in `RULES`.
 /// The rules in `RULES` are held by `every_rule_has_a_row`.
 const IDS: [&str; 15] = ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "V1"];
 
