@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{all_pages, files, page};
 use crate::typed::ROOT;
 
-/// Words between backquotes that are nobody's value: kinds of objects, and answers of Kubernetes.
-const OTHERS: [&str; 3] = ["AlreadyExists", "SandboxPool", "Sandbox"];
+/// Words between backquotes that are no value of ours: kinds of objects, answers of Kubernetes, an alert.
+const OTHERS: [&str; 5] = ["AlreadyExists", "SandboxPool", "Sandbox", "SandbarDown", "False"];
 /// Pages that explain the words of the API.
 const EXPLAIN: [&str; 2] = ["concepts/", "operations/troubleshooting.md"];
 
