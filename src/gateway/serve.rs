@@ -5,6 +5,7 @@ use super::refused::Refused;
 use super::routes::Routes;
 use super::{Desk, Settings, Shared, change, events, inside, launch, openapi, overview, page, status};
 use crate::api::{Lean, Sandbox, SandboxPool};
+use crate::controllers::runtime::preflight::{self, Needs};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
@@ -55,11 +56,13 @@ impl Gateway {
         let desk = Arc::new(desk);
         let namespace = &desk.settings.namespace;
         let sandboxes: Api<Lean<Sandbox>> = Api::namespaced(self.client.clone(), namespace);
-        let pools: Api<Lean<SandboxPool>> = Api::namespaced(self.client, namespace);
+        let pools: Api<Lean<SandboxPool>> = Api::namespaced(self.client.clone(), namespace);
         let claimed = watcher::Config::default().fields(CLAIMED);
         let everything = watcher(sandboxes, claimed).default_backoff().inspect_ok(|event| desk.members.note(event));
+        let needs = Needs::of_gateway(namespace);
         let watches = async {
             tokio::join!(
+                preflight::wait(&self.client, &desk.readiness, &needs),
                 desk.runs.fill(everything, &desk.readiness),
                 desk.pools.fill(watcher(pools, watcher::Config::default()).default_backoff(), &desk.readiness),
             )

@@ -119,6 +119,19 @@ impl Needs {
         accesses.extend(cluster.into_iter().map(|access| Access { name: Some("kube-system"), ..access }));
         Self { kinds: vec![kind("sandboxes"), kind("sandboxpools")], accesses }
     }
+
+    /// What a gateway needs that serves this namespace; `deploy/rbac/gateway.yaml` grants it.
+    pub fn of_gateway(served: &str) -> Self {
+        let (group, served) = (crate::api::GROUP, Some(served));
+        let kind = |plural| Kind { group, version: crate::api::VERSION, plural };
+        let runs = ["get", "list", "watch", "create", "patch", "delete"];
+        let mut accesses = Access::to(&runs, group, "sandboxes", served);
+        accesses.extend(Access::to(&["get", "list", "watch"], group, "sandboxpools", served));
+        accesses.extend(Access::to(&["get"], "", "secrets", served));
+        accesses.extend(Access::to(&["create"], "authentication.k8s.io", "tokenreviews", None));
+        accesses.extend(Access::to(&["create"], "authorization.k8s.io", "subjectaccessreviews", None));
+        Self { kinds: vec![kind("sandboxes"), kind("sandboxpools")], accesses }
+    }
 }
 
 /// Waits until every kind is served and every access allowed. Says what is
