@@ -1,5 +1,5 @@
 //! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`, `checkout`,
-//! `logs`, `port-forward`, `snapshot`, `orphans`.
+//! `logs`, `port-forward`, `snapshot`, `orphans`, `drain`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
@@ -11,6 +11,7 @@ mod cluster;
 mod completions;
 mod cost;
 mod cp;
+mod drain;
 mod entry;
 mod exec;
 mod extend;
@@ -66,6 +67,8 @@ pub enum Command {
     App(app::Args),
     /// Show, and approve the deletion of, instances whose Sandbox is gone
     Orphans(orphans::Args),
+    /// Delete every pool, and wait until nothing of it is left at the provider
+    Drain(drain::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -92,6 +95,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Snapshot(args) => snapshot::run(args).await,
         Command::App(args) => app::run(args).await,
         Command::Orphans(args) => orphans::run(args).await,
+        Command::Drain(args) => drain::run(args).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
