@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check bench launch scale compare crds docs build page controlplane toolchain apps
+.PHONY: help demo test crash check bench launch scale compare crds docs build page controlplane clients previous toolchain apps
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -41,7 +41,7 @@ demo: toolchain build controlplane ## Run the main job in a local world, told st
 
 # Nothing is printed after the tests, so that their result is the last word. Without Chromium (CHROMIUM in tests/it/page.rs)
 # the test that plays on the page says so and passes.
-test: toolchain build controlplane ## Run every test (T=name for some of them; first time 38 min)
+test: toolchain build controlplane clients previous ## Run every test (T=name for some of them; first time 44 min)
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --tests --no-run)
 	$(call step,examples in the documentation,10 s,$(CARGO) test --quiet --features '$(FEATURES)' --doc $(T))
 	$(call step,tests of the page,10 s,$(NPM) --prefix web test --silent)
@@ -121,6 +121,13 @@ build: page
 
 controlplane:
 	$(call step,find or build the control plane and helm,12 min,$(SANDBAR) dev binaries)
+
+clients:
+	$(call step,find or build helm 4 and the clients of etcd,4 min,$(SANDBAR) dev binaries helm4 etcdctl etcdutl)
+
+# After the build, so that most of what it needs is there. What cannot be built is said by the tests that want it.
+previous: build
+	$(call step,find or build the version before this one,3 min,CARGO='$(CARGO)' FEATURES='$(FEATURES)' .ci/previous --keep && CARGO='$(CARGO)' FEATURES='$(FEATURES)' .ci/previous --build >&2)
 
 toolchain:
 	@for tool in $(CARGO) go $(NODE) $(NPM) $(PYTHON) cc; do command -v "$$tool" >/dev/null || \

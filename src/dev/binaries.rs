@@ -1,7 +1,7 @@
 //! Where the control plane's programs come from: the folder that
 //! `KUBEBUILDER_ASSETS` names, else the cache folder, else they are built
 //! there once, from the module files that are part of this program. Clients
-//! (kubectl, helm) are taken from `PATH` before anything is built.
+//! (kubectl, helm, etcdctl) are taken from `PATH` before anything is built.
 
 mod module;
 
@@ -33,6 +33,12 @@ pub enum Tool {
     Kubectl,
     /// Installs charts.
     Helm,
+    /// The next generation of it, which charts meet too.
+    Helm4,
+    /// Asks the store, and saves snapshots of it.
+    Etcdctl,
+    /// Makes a store out of a snapshot.
+    Etcdutl,
 }
 
 impl Tool {
@@ -44,6 +50,9 @@ impl Tool {
             Self::ControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::Helm4 => "helm4",
+            Self::Etcdctl => "etcdctl",
+            Self::Etcdutl => "etcdutl",
         }
     }
 
@@ -52,12 +61,14 @@ impl Tool {
         match self {
             Self::Etcd | Self::Apiserver | Self::ControllerManager | Self::Kubectl => &module::CONTROL_PLANE,
             Self::Helm => &module::HELM,
+            Self::Helm4 => &module::HELM4,
+            Self::Etcdctl | Self::Etcdutl => &module::ETCD,
         }
     }
 
     /// Whether any version that a person has will do.
     fn is_client(self) -> bool {
-        matches!(self, Self::Kubectl | Self::Helm)
+        matches!(self, Self::Kubectl | Self::Helm | Self::Helm4 | Self::Etcdctl | Self::Etcdutl)
     }
 
     fn package(self) -> &'static str {
@@ -67,6 +78,9 @@ impl Tool {
             Self::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Helm => "helm.sh/helm/v3/cmd/helm",
+            Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
+            Self::Etcdctl => "go.etcd.io/etcd/etcdctl/v3",
+            Self::Etcdutl => "go.etcd.io/etcd/etcdutl/v3",
         }
     }
 
@@ -78,7 +92,8 @@ impl Tool {
             Self::Apiserver => "about 6 minutes",
             Self::ControllerManager => "about 2 minutes",
             Self::Kubectl => "about 1 minute",
-            Self::Helm => "2 to 3 minutes",
+            Self::Helm | Self::Helm4 => "2 to 3 minutes",
+            Self::Etcdctl | Self::Etcdutl => "less than 1 minute",
         }
     }
 }

@@ -215,6 +215,25 @@ impl ControlPlane {
         self.restart_apiserver(say).await
     }
 
+    /// What etcd's own clients need to reach the store.
+    pub fn store_url(&self) -> String {
+        self.socket.url()
+    }
+
+    /// Kills the API server and the store under it, puts `data`, a data folder as `etcdutl snapshot restore` makes one,
+    /// in the place of the store's own, and starts both again on the same port.
+    ///
+    /// # Errors
+    /// When the folder cannot be moved, or one of them does not get ready.
+    pub async fn replace_store(&mut self, data: &Path, say: Say<'_>) -> Result<(), ControlPlaneError> {
+        self.apiserver.kill().await;
+        self.etcd.kill().await;
+        let own = self.dirs.data.join("etcd");
+        let moved = std::fs::remove_dir_all(&own).and_then(|()| std::fs::rename(data, &own));
+        moved.map_err(|source| ControlPlaneError::File { path: data.to_owned(), source })?;
+        self.restart_store(say).await
+    }
+
     /// Ends every process. The state is thrown away with the world, so nobody
     /// is asked politely.
     pub async fn stop(self) {

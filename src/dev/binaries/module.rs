@@ -16,6 +16,8 @@ pub(super) struct Module {
 
 const KUBERNETES: &str = "v1.36.3";
 const HELM_VERSION: &str = "v3.22.0";
+const HELM4_VERSION: &str = "v4.3.1";
+const ETCD_VERSION: &str = "v3.6.8";
 
 /// etcd, the API server, its controllers, kubectl.
 pub(super) const CONTROL_PLANE: Module = Module {
@@ -42,6 +44,24 @@ pub(super) const HELM: Module = Module {
     ],
 };
 
+/// helm 4. It takes the release of clusters from the libraries that it is built with.
+pub(super) const HELM4: Module = Module {
+    folder: "helm4",
+    version: HELM4_VERSION,
+    go_mod: include_str!("../../../deploy/local/helm4/go.mod"),
+    go_sum: include_str!("../../../deploy/local/helm4/go.sum"),
+    variables: &[("helm.sh/helm/v4/internal/version.version", HELM4_VERSION)],
+};
+
+/// The clients of etcd, apart from the server: a change here must not build the API server anew.
+pub(super) const ETCD: Module = Module {
+    folder: "etcd",
+    version: ETCD_VERSION,
+    go_mod: include_str!("../../../deploy/local/etcd/go.mod"),
+    go_sum: include_str!("../../../deploy/local/etcd/go.sum"),
+    variables: &[],
+};
+
 impl Module {
     pub(super) fn ldflags(&self) -> String {
         let set = |(name, value): &(&str, &str)| format!(" -X {name}={value}");
@@ -65,9 +85,17 @@ mod tests {
 
     #[test]
     fn the_cache_key_carries_the_version() {
-        for module in [CONTROL_PLANE, HELM] {
+        for module in [CONTROL_PLANE, HELM, HELM4, ETCD] {
             let key = module.key();
             assert!(key.starts_with(module.version) && key.len() == module.version.len() + 13, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_built_is_what_is_pinned() {
+        assert!(HELM4.go_mod.contains(&format!("helm.sh/helm/v4 {HELM4_VERSION}")));
+        for module in [ETCD, CONTROL_PLANE] {
+            assert!(module.go_mod.contains(&format!("go.etcd.io/etcd/client/v3 {ETCD_VERSION}")), "{}", module.folder);
         }
     }
 
