@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Namespace, Pod};
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
-use sandbar::api::SandboxPool;
-use sandbar::cloudsim::admin::SimAdmin;
+use sandbar::api::{Sandbox, SandboxPool, short_hash};
+use sandbar::cloudsim::admin::{Ledger, SimAdmin};
 use sandbar::dev::binaries::{Binaries, Tool};
 use sandbar::dev::cloud::{Cloud, CloudOptions, new_token};
 use sandbar::dev::controlplane::ControlPlane;
@@ -20,8 +20,10 @@ use sandbar::dev::server::{Server, ServerOptions};
 use sandbar::dev::write_private;
 use serde_json::Value;
 
-use crate::operator::OperatorSpec;
+use super::load::POOL;
+use super::previous::Version;
 use crate::wait::{wait_for, wait_gone};
+use crate::watcher::{Subject, Watcher};
 use crate::world::{PROGRAM, install_tls};
 
 /// The project's folder.
@@ -41,9 +43,27 @@ pub struct Cluster {
     dir: tempfile::TempDir,
 }
 
+/// What is special about a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// Warm ones to hold.
+    pub warm: i32,
+    /// The most in all.
+    pub max: i32,
+}
+
 impl Cluster {
-    /// A control plane and a cloud, with nothing in them.
+    /// A control plane and a cloud, with nothing in them. Nothing runs in the cloud's apps.
     pub async fn start() -> Self {
+        Self::with(true).await
+    }
+
+    /// The same, and in every app of the cloud an agent runs as a process, with files of its own.
+    pub async fn with_processes() -> Self {
+        Self::with(false).await
+    }
+
+    async fn with(virtual_apps: bool) -> Self {
         install_tls();
         let dir = tempfile::tempdir().expect("a folder");
         let (data, logs) = (dir.path().join("data"), dir.path().join("logs"));
@@ -51,11 +71,26 @@ impl Cluster {
         let binaries = Binaries::from_env().expect("a cache");
         let plane = ControlPlane::start(binaries.clone(), &data, &logs, &say).await.expect("a control plane");
         let token = new_token();
-        let options = CloudOptions { token: token.clone(), speed: Some(60.0), virtual_apps: true, seed: Some(1) };
+        let options = CloudOptions { token: token.clone(), speed: Some(60.0), virtual_apps, seed: Some(1) };
         let cloud = Cloud::start(Path::new(PROGRAM), &options, &logs).await.expect("a cloud");
         let client = kubeconfig::client(&plane.admin_kubeconfig()).await.expect("a client");
         write_private(&dir.path().join("admin"), &plane.admin_kubeconfig()).expect("a kubeconfig");
         Self { cloud, plane, client, token, binaries, dir }
+    }
+
+    /// Lets the cluster collect garbage and remove namespaces. Kinds that come later are found within half a minute.
+    pub async fn start_controllers(&mut self) {
+        self.plane.start_controllers(&|line| eprintln!("{line}")).await.expect("the controllers");
+    }
+
+    /// What etcd's own clients need to reach the cluster's store.
+    pub fn store_url(&self) -> String {
+        self.plane.store_url()
+    }
+
+    /// Restarts the control plane on another data folder of the store.
+    pub async fn replace_store(&mut self, data: &Path) {
+        self.plane.replace_store(data, &|line| eprintln!("{line}")).await.expect("the control plane comes back");
     }
 
     /// A file of the test's own.
@@ -136,7 +171,7 @@ impl Cluster {
 
     /// What a Deployment's process is started with: its arguments, but for the command and those that begin with one of
     /// `without`, and the identity of its service account.
-    async fn process(&self, name: &str, without: &[&str]) -> ServerOptions {
+    async fn process(&self, name: &str, program: &Path, without: &[&str]) -> ServerOptions {
         let pod = self.deployment(name).await.spec.expect("a spec").template.spec.expect("a Pod");
         let account = pod.service_account_name.expect("a service account");
         let container: Container = pod.containers.into_iter().next().expect("a container");
@@ -145,7 +180,7 @@ impl Cluster {
         let kubeconfig = self.kubeconfig_of(name);
         write_private(&kubeconfig, &self.kubeconfig(token)).expect("a kubeconfig");
         ServerOptions {
-            program: PROGRAM.into(),
+            program: program.to_owned(),
             kubeconfig,
             arguments: arguments.filter(|given| !without.iter().any(|flag| given.starts_with(flag))).collect(),
             environment: Vec::new(),
@@ -163,34 +198,54 @@ impl Cluster {
         self.dir.path().join(format!("{deployment}.kubeconfig"))
     }
 
-    async fn operator_options(&self) -> OperatorOptions {
-        let mut server = self.process("sandbar", &[]).await;
-        server.arguments.extend(OperatorSpec::default().flags());
+    async fn operator_options(&self, version: &Version) -> OperatorOptions {
+        let mut server = self.process("sandbar", &version.program, &[]).await;
+        server.arguments.extend(version.quick_flags());
         OperatorOptions { server, cloud_url: self.cloud.url().to_owned() }
     }
 
     /// Starts the operator that is installed and waits until it is ready.
     pub async fn operator(&self) -> Operator {
-        Operator::start(&self.operator_options().await).await.unwrap_or_else(|error| panic!("{error}"))
+        Operator::start(&self.operator_options(&Version::this()).await).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts the program of this version as the operator that is installed, on its way to the cloud through `cloud`,
+    /// and waits until it is ready. Its log has this name.
+    pub async fn operator_like(&self, name: &str, version: &Version, cloud: &str) -> Operator {
+        let mut options = self.operator_options(version).await;
+        cloud.clone_into(&mut options.cloud_url);
+        options.server.log = self.dir.path().join("logs").join(format!("{name}.log"));
+        Operator::start(&options).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The same, straight to the cloud and with further arguments.
+    pub async fn operator_like_with(&self, name: &str, version: &Version, arguments: &[&str]) -> Operator {
+        let mut options = self.operator_options(version).await;
+        options.server.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        options.server.log = self.dir.path().join("logs").join(format!("{name}.log"));
+        Operator::start(&options).await.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// Starts the operator that is installed, which is not going to be ready.
     pub async fn operator_unready(&self) -> Operator {
-        Operator::spawn(&self.operator_options().await).await.unwrap_or_else(|error| panic!("{error}"))
+        Operator::spawn(&self.operator_options(&Version::this()).await).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts the gateway that is installed and waits until it is ready.
     pub async fn gateway(&self) -> Server {
-        let options = self.process("sandbar-gateway", &["--listen"]).await;
-        let started = Server::start("gateway", &options, 1, |ports| {
-            vec!["gateway".to_owned(), format!("--listen=127.0.0.1:{}", ports[0])]
-        });
-        started.await.unwrap_or_else(|error| panic!("{error}"))
+        let options = self.process("sandbar-gateway", Path::new(PROGRAM), &["--listen"]).await;
+        Server::start("gateway", &options, 1, gateway_arguments).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts the gateway that is installed, which is not going to be ready.
+    pub async fn gateway_unready(&self) -> Server {
+        let options = self.process("sandbar-gateway", Path::new(PROGRAM), &["--listen"]).await;
+        Server::spawn("gateway", &options, 1, gateway_arguments).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A pool of the examples reaches its level in a namespace and goes again, with nothing left at the cloud.
     pub async fn a_pool_lives(&self, namespace: &str) {
-        install::credentials(&self.client, &self.token).await.expect("credentials");
+        self.credentials().await;
         self.kubectl(&["apply", "-n", namespace, "-f", "deploy/examples/pool.yaml"]).await;
         let pools: Api<SandboxPool> = Api::namespaced(self.client.clone(), namespace);
         wait_for(&pools, "python", "two warm", |pool| pool.status.as_ref().is_some_and(|status| status.warm == 2))
@@ -200,11 +255,79 @@ impl Cluster {
         assert_eq!(self.existing().await, 0);
     }
 
+    /// The provider's token, where the examples look for it.
+    pub async fn credentials(&self) {
+        install::credentials(&self.client, &self.token).await.expect("credentials");
+    }
+
+    /// Sandboxes of namespace `default`.
+    pub fn sandboxes(&self) -> Api<Sandbox> {
+        Api::namespaced(self.client.clone(), "default")
+    }
+
+    /// Pools of namespace `default`.
+    pub fn pools(&self) -> Api<SandboxPool> {
+        Api::namespaced(self.client.clone(), "default")
+    }
+
+    /// Makes a pool like that of the examples in namespace `default`.
+    pub async fn pool(&self, pool: Pool) {
+        let text = std::fs::read_to_string(Path::new(ROOT).join("deploy/examples/pool.yaml")).expect("the example");
+        let mut wish: SandboxPool = serde_yaml::from_str(&text).expect("a pool");
+        (wish.spec.warm.target, wish.spec.limits.max_sandboxes) = (pool.warm, pool.max);
+        self.pools().create(&PostParams::default(), &wish).await.expect("a pool");
+    }
+
+    /// Waits until the pool has so many warm ones.
+    pub async fn warm(&self, warm: i32) {
+        let what = format!("{warm} warm");
+        wait_for(&self.pools(), POOL, &what, |pool| pool.status.as_ref().is_some_and(|status| status.warm == warm))
+            .await;
+    }
+
+    /// Deletes the pool and what people hold of it, and waits until it is gone.
+    pub async fn delete_pool_and_claims(&self) {
+        self.kubectl(&["annotate", "sbp", POOL, "sandbar.dev/end-claims=true"]).await;
+        self.kubectl(&["delete", "sbp", POOL, "--timeout=120s"]).await;
+    }
+
+    /// Watches namespace `default`, as what the shipped operator calls itself there.
+    pub async fn watcher(&self) -> Watcher {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let cluster = namespaces.get("kube-system").await.expect("kube-system").metadata.uid.expect("a uid");
+        let subject = Subject {
+            namespace: "default".to_owned(),
+            sim: SimAdmin::new(self.cloud.url()),
+            account: "default".to_owned(),
+            installation: short_hash(&[&cluster, NAMESPACE, "sandbar"], 20),
+        };
+        let client = kubeconfig::client(&self.plane.admin_kubeconfig()).await.expect("a client of the watcher's own");
+        Watcher::start(client, subject).await
+    }
+
+    /// The base address of the cloud's API.
+    pub fn cloud_url(&self) -> &str {
+        self.cloud.url()
+    }
+
+    /// Where clients keep what they keep, and `admin` is their kubeconfig.
+    pub fn home(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The cloud's books.
+    pub async fn ledger(&self) -> Ledger {
+        SimAdmin::new(self.cloud.url()).ledger().await.expect("the cloud's books")
+    }
+
     /// Apps that exist at the cloud.
     pub async fn existing(&self) -> usize {
-        let sim = SimAdmin::new(self.cloud.url());
-        sim.ledger().await.expect("the cloud's books").existing().count()
+        self.ledger().await.existing().count()
     }
+}
+
+fn gateway_arguments(ports: &[u16]) -> Vec<String> {
+    vec!["gateway".to_owned(), format!("--listen=127.0.0.1:{}", ports[0])]
 }
 
 /// Runs a program in the project's folder. What it keeps, and its kubeconfig if there is one, is in `home`.

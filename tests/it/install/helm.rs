@@ -33,16 +33,12 @@ async fn tool(tool: Tool, arguments: &[&str]) -> Output {
     run(&program, arguments, home.path()).await
 }
 
-async fn helm(arguments: &[&str]) -> Output {
-    tool(Tool::Helm, arguments).await
-}
-
 /// What the chart renders with these values, each given as `--set` takes it.
 async fn template(values: &[&str]) -> Output {
     let sets = values.iter().flat_map(|value| ["--set", value]);
     let arguments: Vec<_> =
         ["template", CHART].into_iter().chain(["--name-template"]).chain(RELEASE).chain(sets).collect();
-    helm(&arguments).await
+    tool(Tool::Helm, &arguments).await
 }
 
 async fn rendered(values: &[&str]) -> Objects {
@@ -109,13 +105,49 @@ async fn the_chart_and_kustomize_render_the_same_objects() {
     }
 }
 
+/// Everything that can be switched on is.
+pub const ALL: [&str; 4] = [
+    "--set",
+    "watchNamespace=team-a,highAvailability=true,gateway.demo=true,gateway.ingress.enabled=true,uninstall.sandboxes=Drain",
+    "--set",
+    "gateway.ingress.host=play.example.com,consoles.url=https://c.example.com,consoles.tlsSecretName=tls",
+];
+
 #[tokio::test]
 async fn lint_finds_nothing_even_when_it_is_strict() {
-    succeeded("helm lint", &[], &helm(&["lint", "--strict", CHART]).await);
-    let all = ["watchNamespace=team-a,highAvailability=true,gateway.demo=true,gateway.ingress.enabled=true"];
-    let more = ["gateway.ingress.host=play.example.com,consoles.url=https://c.example.com,consoles.tlsSecretName=tls"];
-    let lint = ["lint", "--strict", CHART, "--set", all[0], "--set", more[0]];
-    succeeded("helm lint", &lint, &helm(&lint).await);
+    for program in [Tool::Helm, Tool::Helm4] {
+        succeeded("helm lint", &[], &tool(program, &["lint", "--strict", CHART]).await);
+        let lint = [&["lint", "--strict", CHART], &ALL[..]].concat();
+        succeeded("helm lint", &lint, &tool(program, &lint).await);
+    }
+}
+
+#[tokio::test]
+async fn helm_3_and_4_render_the_same() {
+    for values in [&[][..], &ALL[..]] {
+        let arguments = [&["template", "--name-template"], &RELEASE[..], &[CHART], values].concat();
+        let [three, four] = [tool(Tool::Helm, &arguments).await, tool(Tool::Helm4, &arguments).await];
+        let [three, four] = [three, four].map(|output| objects(&succeeded("helm template", &arguments, &output)));
+        assert!(three.len() >= 28, "only {} objects", three.len());
+        let differences = differences(&three, &four);
+        assert!(differences.is_empty(), "Helm 3 (the chart) and Helm 4 (kustomize): {}", differences.join("\n"));
+    }
+}
+
+#[tokio::test]
+async fn what_an_uninstall_asks_first_is_as_the_values_say() {
+    let asked = async |values: &[&str]| {
+        let objects = rendered(values).await;
+        let (pod, role) =
+            (&objects["Pod sandbar-system/sandbar-uninstall"], &objects["ClusterRole /sandbar-uninstall"]);
+        let (arguments, verbs) = (pod.pointer("/spec/containers/0/args"), role.pointer("/rules/1/verbs"));
+        let binding = names(&objects, " team-a/sandbar-uninstall");
+        (arguments.cloned().unwrap_or_default(), verbs.cloned().unwrap_or_default(), binding)
+    };
+    assert_eq!(asked(&[]).await, (json!(["drain", "--all-namespaces", "--check"]), json!(["list"]), 0));
+    let drain = ["uninstall.sandboxes=Drain,uninstall.endClaims=true,uninstall.timeout=1h,watchNamespace=team-a"];
+    let arguments = json!(["drain", "--namespace=team-a", "--timeout=1h", "--end-claims"]);
+    assert_eq!(asked(&drain).await, (arguments, json!(["list", "patch", "delete"]), 1));
 }
 
 #[tokio::test]
@@ -136,6 +168,9 @@ async fn values_that_cannot_be_are_refused_by_their_names() {
         ("gateway.ingress.enabled=true", "'/gateway/ingress/host': minLength: got 0, want 1"),
         ("gateway.service.type=Public", "'/gateway/service/type': value must be one of"),
         ("gateway.maxRunsPerHour=-1", "'/gateway/maxRunsPerHour': minimum: got -1, want 0"),
+        ("uninstall.sandboxes=Keep", "'/uninstall/sandboxes': value must be one of 'Refuse', 'Drain', 'Leave'"),
+        ("uninstall.timeout=4", "'/uninstall/timeout': got number, want string"),
+        ("uninstall.timeout=forever", "'/uninstall/timeout': 'forever' does not match pattern"),
         ("networkPolicy.egressPorts={70000}", "'/networkPolicy/egressPorts/0': maximum: got 70,000, want 65,535"),
     ];
     for (value, why) in refused {
@@ -168,6 +203,7 @@ async fn what_is_switched_off_is_not_there() {
         ("networkPolicy.enabled=false", "NetworkPolicy"),
         ("podDisruptionBudget.enabled=false", "PodDisruptionBudget"),
         ("metrics.service=false", "Service sandbar-system/sandbar-metrics"),
+        ("uninstall.sandboxes=Leave", "sandbar-uninstall"),
     ];
     for (value, part) in off {
         assert!(names(&everything, part) > 0, "{part}");

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use kube::api::{Api, ListParams};
 use sandbar::api::{Sandbox, SandboxPool};
+use sandbar::dev::binaries::Tool;
 use sandbar::dev::kubeconfig;
 
-use super::cluster::{Cluster, ROOT};
-use super::helm::CHART;
+use super::cluster::{Cluster, ROOT, succeeded};
+use super::helm::{ALL, CHART, RELEASE};
 
 /// Renders a folder into a file.
 async fn rendered(cluster: &Cluster, folder: &str) -> [String; 1] {
@@ -36,6 +37,13 @@ async fn what_ships_applies_and_a_second_time_changes_nothing() {
     }
     // The second gateway of the examples serves it.
     cluster.kubectl(&["create", "namespace", "team-a"]).await;
+    // The chart with everything that it can have, which no other test installs.
+    let template = [&["template", "--no-hooks", "--name-template"], &RELEASE[..], &[CHART], &ALL[..]].concat();
+    let helm = cluster.tool(Tool::Helm).await;
+    let text = succeeded("helm", &template, &cluster.run(&helm, &template).await);
+    let file = cluster.file("all.yaml", &text);
+    let dry = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", file.to_str().expect("UTF-8")];
+    cluster.kubectl(&dry).await;
     // One pool stands in two files: it is changed by applying the other one.
     let (again, examples): (Vec<_>, _) = examples().into_iter().partition(|file| file.ends_with("-warm.yaml"));
     assert!(examples.len() >= 17 && again.len() == 1, "only {} examples, {again:?}", examples.len());

@@ -6,17 +6,23 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use sandbar::api::Sandbox;
 use sandbar::dev::binaries::Tool;
 use sandbar::dev::install::NAMESPACE;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
 
-use super::cluster::{Cluster, ROOT, Versions, succeeded};
+use super::cluster::{Cluster, Pool, ROOT, Versions, succeeded};
 use super::helm::{CHART, RELEASE};
+use crate::wait::eventually;
 use crate::world::PROGRAM;
 
 impl Cluster {
     /// What `helm COMMAND RELEASE ...` says, which has to succeed.
     pub async fn helm(&self, command: &str, arguments: &[&str]) -> String {
-        let program = self.tool(Tool::Helm).await;
+        self.helm_of(Tool::Helm, command, arguments).await
+    }
+
+    async fn helm_of(&self, helm: Tool, command: &str, arguments: &[&str]) -> String {
+        let program = self.tool(helm).await;
         let all: Vec<_> = command.split(' ').chain(RELEASE).chain(arguments.iter().copied()).collect();
         succeeded("helm", &all, &self.run(&program, &all).await)
     }
@@ -44,15 +50,17 @@ impl Cluster {
     }
 }
 
-/// The chart as it may have been before: its pools have no short name.
+/// The chart as it may have been before: its pools have no short name, and no `spec.budget`.
 fn older_chart(folder: &Path) {
     let copied = std::process::Command::new("cp").arg("-R").arg(Path::new(ROOT).join(CHART)).arg(folder).status();
     assert!(copied.expect("cp runs").success());
     let file = folder.join("files/crds/sandboxpools.yaml");
     let text = std::fs::read_to_string(&file).expect("the definition");
-    let older = text.replace("    shortNames:\n    - sbp\n", "");
-    assert_ne!(older, text);
-    std::fs::write(&file, older).expect("the older definition");
+    let mut pools: Value = serde_yaml::from_str(&text).expect("YAML");
+    pools["spec"]["names"].as_object_mut().and_then(|names| names.remove("shortNames")).expect("short names");
+    let spec = pools.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties");
+    spec.and_then(Value::as_object_mut).and_then(|spec| spec.remove("budget")).expect("a budget");
+    std::fs::write(&file, serde_yaml::to_string(&pools).expect("YAML")).expect("the older definition");
 }
 
 #[tokio::test]
@@ -79,18 +87,43 @@ async fn an_upgrade_brings_new_definitions_and_an_uninstall_keeps_what_people_ma
     let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), NAMESPACE);
     let replicas = async || deployments.get("sandbar").await.expect("the operator").spec.and_then(|spec| spec.replicas);
     assert_eq!(replicas().await, Some(2));
+    let budget = async || {
+        let path = "jsonpath={.spec.budget.hourlyUsd},{.spec.warm.target}";
+        cluster.kubectl(&["get", "sandboxpools", "python", "-o", path]).await
+    };
+    cluster.pool(Pool { warm: 1, max: 3 }).await;
+    let patch = r#"{"spec": {"budget": {"hourlyUsd": "1.00"}}}"#;
+    cluster.kubectl(&["patch", "sbp", "python", "--type=merge", "-p", patch]).await;
+    assert_eq!(budget().await, "1.00,1");
     cluster.helm("rollback", &["1"]).await;
     assert_eq!(replicas().await, Some(1));
+    // What the older definitions do not know is not shown, and stays in the store until somebody writes.
+    let shows = async |expected: &str| {
+        let seen = async || Ok(budget().await).and_then(|seen| if seen == expected { Ok(()) } else { Err(seen) });
+        eventually("the definitions of this version are served", seen).await;
+    };
+    shows(",1").await;
+    cluster.helm("rollback", &["2"]).await;
+    shows("1.00,1").await;
+    cluster.helm("rollback", &["1"]).await;
 
     let kept = cluster.a_request().await;
-    let said = cluster.helm("uninstall", &[]).await;
+    let said = cluster.helm("uninstall", &["--no-hooks"]).await;
     assert!(said.contains("kept due to the resource policy"), "{said}");
     assert!(deployments.list(&ListParams::default()).await.expect("a list").items.is_empty());
     let requests: Api<Sandbox> = Api::namespaced(cluster.client.clone(), "default");
     assert_eq!(requests.get("kept").await.expect("the request").metadata.uid, Some(kept));
-    // What was kept is taken up again.
-    cluster.helm("install", &[CHART]).await;
-    assert_eq!(cluster.short_names().await, ["sbp"]);
+    // What was kept is taken up again, by the next Helm too.
+    let helm4 = async |command: &str, arguments: &[&str]| cluster.helm_of(Tool::Helm4, command, arguments).await;
+    helm4("install", &[CHART]).await;
+    assert_eq!((cluster.short_names().await, replicas().await), (vec!["sbp".to_owned()], Some(1)));
+    helm4("upgrade", &[CHART, "--set", "highAvailability=true"]).await;
+    assert_eq!(replicas().await, Some(2));
+    helm4("rollback", &[]).await;
+    assert_eq!(replicas().await, Some(1));
+    helm4("uninstall", &["--no-hooks"]).await;
+    assert!(deployments.list(&ListParams::default()).await.expect("a list").items.is_empty());
+    assert!(requests.get("kept").await.is_ok());
 }
 
 #[tokio::test]
@@ -107,7 +140,9 @@ async fn operator_and_gateway_run_with_what_the_chart_created() {
 
     // What `helm test` runs in a Pod, at the addresses that the processes have here.
     let hooks = cluster.helm("get hooks", &[]).await;
-    let pod: Value = serde_yaml::from_str(&hooks).expect("one Pod");
+    let documents = serde_yaml::Deserializer::from_str(&hooks).map(|hook| Value::deserialize(hook).expect("YAML"));
+    let tests = |hook: &Value| hook.pointer("/metadata/annotations/helm.sh~1hook").is_some_and(|when| when == "test");
+    let pod = documents.into_iter().find(tests).expect("a test");
     let arguments = pod["spec"]["containers"][0]["args"].as_array().expect("arguments").clone();
     let (operators, gateways) = (operator.base_url(), gateway.base_url());
     let here = |argument: &Value| match argument.as_str().expect("text") {
