@@ -51,8 +51,7 @@ async fn every_route_answers_in_its_shape() {
     assert_eq!((status, processes.as_array().map(Vec::len)), (200, Some(1)), "{processes}");
     has(&processes[0], &process);
     assert_eq!(get(&format!("/api/processes/{pid}"), &process).await["status"], "running");
-    let log =
-        agent.workspace().parent().expect("a root").join(started["log_file"].as_str().expect("a path")[1..].to_owned());
+    let log = agent.workspace().parent().expect("a root").join(&started["log_file"].as_str().expect("a path")[1..]);
     eventually("its log", || std::fs::read_to_string(&log).is_ok_and(|text| text == "a\n")).await;
     assert_eq!(get(&format!("/api/processes/{pid}/logs?tail=1"), &["logs"]).await["logs"], "a\n");
     let killed = post(&format!("/api/processes/{pid}/kill"), json!({"signal": 9}), &["success"]).await;
