@@ -59,10 +59,16 @@ words! {
         FilesLost,
         /// Member: the files of a snapshot are in it, the claim's where it names one.
         FilesRestored,
-        /// Member: its files are in the snapshot store and no instance runs.
+        /// Member, request: its files are in the snapshot store and no instance runs.
         Hibernated,
         /// Member, request: the app that the claim launches answers.
         AppReady,
+        /// Request: it is over; stands where Ready stood.
+        Ended,
+        /// For tools (see [`super::settled`]): it is on its way to what its spec wants. There only while it is true.
+        Reconciling,
+        /// For tools: it gets no nearer to what its spec wants before a person helps. There only while it is true.
+        Stalled,
     }
 }
 

@@ -20,6 +20,7 @@ mod rollout;
 pub mod rules;
 mod sandbox;
 mod schema;
+pub mod settled;
 mod sizing;
 mod span;
 mod template;

@@ -305,7 +305,8 @@ pub struct SandboxPoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub selector: Option<String>,
-    /// Available, Progressing, Idle, Degraded, BudgetExceeded, ProviderReachable, ResolvedRefs, Terminating.
+    /// Available, Progressing, Idle, Degraded, BudgetExceeded, ProviderReachable, ResolvedRefs, Terminating; while they
+    /// are true Reconciling, Stalled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

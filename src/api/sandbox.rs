@@ -205,7 +205,8 @@ pub struct SandboxStatus {
     /// Whether the claimer got one that was warm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_kind: Option<StartKind>,
-    /// InstanceReady, AgentReady, Claimed, Ready, ProviderReachable, ResolvedRefs, FilesRestored, FilesLost, Hibernated, AppReady.
+    /// InstanceReady, AgentReady, Claimed, Ready, ProviderReachable, ResolvedRefs, FilesRestored, FilesLost,
+    /// Hibernated, AppReady, Ended; while they are true Reconciling, Stalled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -2,6 +2,7 @@
 //! numbers printed as people write them.
 
 use super::rules::{Kind, RULES, Rule};
+use super::settled::UNSEEN;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,8 @@ pub(super) fn finish(crd: CustomResourceDefinition, kind: Kind) -> CustomResourc
     // An API server's own bound; said here so that rules on the name have a cost.
     schema["properties"]["metadata"] =
         json!({"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}});
+    // A status that no operator has written yet must not read as one that says all is well.
+    schema["properties"]["status"]["default"] = json!({"observedGeneration": UNSEEN});
     for rule in RULES.iter().filter(|rule| rule.kind == kind) {
         put(schema, rule);
     }

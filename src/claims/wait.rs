@@ -146,7 +146,8 @@ impl Claims {
         let status = request.status.clone().unwrap_or_default();
         let ready = status.conditions.iter().find(|condition| condition.type_ == Type::Ready.as_str());
         if matches!(request.phase(), Phase::Ended | Phase::Failed) {
-            let message = ready.map(|ready| ready.message.clone()).filter(|message| !message.is_empty());
+            let ended = status.conditions.iter().find(|told| told.type_ == Type::Ended.as_str());
+            let message = ended.or(ready).map(|ready| ready.message.clone()).filter(|message| !message.is_empty());
             return Err(WaitError::Ended { name: name.to_owned(), reason: reason(request), message });
         }
         if let Some(lacking) =

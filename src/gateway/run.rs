@@ -83,7 +83,10 @@ impl Run {
         let status = sandbox.status.clone().unwrap_or_default();
         let told = |kind: Type| status.conditions.iter().find(|told| told.type_ == kind.as_str());
         let (app, ready) = (told(Type::AppReady), told(Type::Ready));
-        let why = if status.ended_at.is_some() { ready } else { app.or(ready) }.map(|told| told.message.clone());
+        let over = told(Type::Ended).or(ready);
+        let asleep = told(Type::Hibernated).filter(|told| told.status == "True");
+        let why =
+            if status.ended_at.is_some() { over } else { app.or(ready).or(asleep) }.map(|told| told.message.clone());
         let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         Some(Self {
             id: claim.id.clone(),

@@ -344,7 +344,7 @@ async fn a_request_tells_of_its_sleeping_sandbox() {
     let bound = ready.status.and_then(|status| status.bound_to).expect("bound");
     done(&stage.typed(&["hibernate", "nightly"]).await);
     let asleep = stage.scene.shows("nightly", "Hibernated", |request| request.phase() == Phase::Hibernated).await;
-    assert!(is_not(&asleep, "Ready") && says(&asleep, "Ready", "Hibernated"));
+    assert!(is(&asleep, "Hibernated") && says(&asleep, "Hibernated", "Hibernated"));
     done(&stage.typed(&["wake", "nightly"]).await);
     let awake = stage.scene.ready("nightly").await.status.unwrap();
     let member = stage.scene.sandboxes.get(&bound.name).await.unwrap().status.unwrap();

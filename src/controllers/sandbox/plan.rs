@@ -19,7 +19,7 @@ mod tests;
 
 use super::facts::{MemberFacts, Observed, ProviderFact};
 use crate::api::conditions::{self, Reason, Type, Wanted};
-use crate::api::{Claim, InstanceStatus, MEMBER_FINALIZER, ObjectUid, Phase, Sandbox, SandboxStatus, Span};
+use crate::api::{Claim, InstanceStatus, MEMBER_FINALIZER, ObjectUid, Phase, Sandbox, SandboxStatus, Span, settled};
 use crate::controllers::launches;
 use crate::controllers::transfers::{Order, Progress};
 use crate::providers::{Inputs, Marks};
@@ -257,10 +257,11 @@ impl<'facts> Draft<'facts> {
 
     fn finish(mut self) -> Plan {
         let generation = self.facts.sandbox.metadata.generation;
-        if !self.wanted.is_empty() || self.status.observed_generation.is_some() {
+        if !self.wanted.is_empty() || self.status.observed_generation.is_some_and(|seen| seen != settled::UNSEEN) {
             self.status.observed_generation = generation;
         }
         self.status.conditions = conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
+        settled::sandbox(&mut self.status, &self.facts.sandbox.spec, generation, self.facts.now);
         // The claim is the holder's since its one write; the operator's note of it must not slow the next claim.
         let can_wait = self.facts.sandbox.held_by().is_some()
             && self.effects.iter().all(|effect| matches!(effect, Effect::Event { .. }))

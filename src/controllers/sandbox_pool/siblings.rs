@@ -4,7 +4,7 @@ use super::facts::{AccountFact, Member};
 use super::observe::member;
 use super::share::Claimant;
 use crate::api::conditions::{Type, is_true};
-use crate::api::{OnEmpty, POOL_LABEL, Sandbox, SandboxPool, Usd};
+use crate::api::{OnEmpty, POOL_LABEL, Sandbox, SandboxPool, Usd, settled};
 use crate::controllers::context::Context;
 use crate::controllers::index::{pool_of, readable};
 use crate::controllers::sandbox::Guarded;
@@ -192,7 +192,11 @@ fn claimant(context: &Context, key: &Place, pool: &SandboxPool, price: Usd) -> (
     let free = members.iter().filter(|member| member.is_free()).count() + unseen;
     let able = is_able(pool);
     let status = pool.status.clone().unwrap_or_default();
-    let level = if status.observed_generation.is_some() { status.desired_warm } else { pool.spec.warm.target };
+    let level = if status.observed_generation.is_some_and(|seen| seen != settled::UNSEEN) {
+        status.desired_warm
+    } else {
+        pool.spec.warm.target
+    };
     let waiting = if pool.spec.on_empty == OnEmpty::Create { queue(readable(&all)).len() } else { 0 };
     let cost = |member: &Member| match member.cost.ended_at {
         Some(_) => Some(Usd::ZERO),

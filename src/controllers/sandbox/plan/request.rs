@@ -2,7 +2,9 @@
 
 use super::{Effect, Plan, app, files, story};
 use crate::api::conditions::{self, Reason, Type, Wanted};
-use crate::api::{AppRef, Claim, ClaimFor, ObjectUid, OnEmpty, Phase, QueuePlace, Sandbox, SandboxStatus, Span};
+use crate::api::{
+    AppRef, Claim, ClaimFor, ObjectUid, OnEmpty, Phase, QueuePlace, Sandbox, SandboxStatus, Span, settled,
+};
 use crate::controllers::sandbox::facts::{BoundFact, Candidate, PoolFact, RequestFacts, candidate};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -322,10 +324,12 @@ impl Draft<'_> {
         if self.status.bound_to.is_some() || self.status.phase == Some(Phase::Ended) {
             self.status.queue = None;
         }
-        if !self.wanted.is_empty() {
+        // Of one that has ended nothing is wanted any more, whatever its spec says since.
+        if !self.wanted.is_empty() || self.status.phase == Some(Phase::Ended) {
             self.status.observed_generation = generation;
         }
         self.status.conditions = conditions::merge(&self.status.conditions, &self.wanted, generation, self.facts.now);
+        settled::sandbox(&mut self.status, &self.facts.sandbox.spec, generation, self.facts.now);
         Plan { status: self.status, needs_token: false, can_wait: false, effects: self.effects, again: self.again }
     }
 }

@@ -3,7 +3,7 @@
 use super::failures::{Breaker, breaker, is_account_full};
 use super::{Draft, Effect, Plan, refs};
 use crate::api::conditions::{self, Reason, Type};
-use crate::api::{POOL_LABEL, Phase, SandboxPoolStatus};
+use crate::api::{POOL_LABEL, Phase, SandboxPoolStatus, settled};
 use crate::controllers::sandbox::facts::ProviderFact;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub(super) fn finish(mut draft: Draft<'_>) -> Plan {
     let generation = facts.pool.metadata.generation;
     draft.status.observed_generation = generation;
     draft.status.conditions = conditions::merge(&draft.status.conditions, &draft.wanted, generation, facts.now);
+    settled::pool(&mut draft.status.conditions, generation, facts.now);
     let before = facts.pool.status.clone().unwrap_or_default();
     let mut status = None;
     if draft.status != before {
