@@ -15,6 +15,7 @@ mod dev;
 mod faults;
 mod games;
 mod gateway;
+mod gitops;
 mod given_up;
 mod hibernation;
 mod inputs;

@@ -50,7 +50,8 @@ fn make() -> PathBuf {
     folder.join("bin/python")
 }
 
-fn cache() -> PathBuf {
+/// Where what tests build or install once is kept.
+pub fn cache() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache");
     base.unwrap_or_else(home).join("sandbar")

@@ -35,6 +35,7 @@ pages! {
     cost: "guides/cost.md",
     files: "guides/files.md",
     gateway: "guides/gateway.md",
+    gitops: "guides/gitops.md",
     hibernate: "guides/hibernate.md",
     level: "guides/level.md",
     rollout: "guides/rollout.md",

@@ -32,6 +32,9 @@ async fn what_ships_applies_and_a_second_time_changes_nothing() {
     let base = cluster.apply_twice(&rendered(&cluster, "deploy/base").await).await;
     assert!(base.len() >= 28, "only {} objects", base.len());
     cluster.apply_twice(&rendered(&cluster, "deploy/overlays/high-availability").await).await;
+    for folder in ["deploy/gitops/argocd/install", "deploy/gitops/team"] {
+        cluster.apply_twice(&rendered(&cluster, folder).await).await;
+    }
     for deployment in ["sandbar", "sandbar-gateway"] {
         cluster.pods_are_admitted(deployment).await;
     }
