@@ -66,6 +66,23 @@ apps: ## Test the example apps (20 s; needs Node 18)
 		cd - >/dev/null; \
 	done
 
+# What the Containerfile does, without a container engine; with one: docker buildx bake -f deploy/images/docker-bake.json
+.PHONY: images
+images: toolchain page controlplane ## Build the image's static program and run it in a folder with nothing else (25 min)
+	$(call step,build what writes the list of parts,1 min,$(CARGO) install --quiet --locked --root $(TARGET)/tools cargo-auditable@0.7.7)
+	$(call step,build the static program,20 min,PATH="$(abspath $(TARGET))/tools/bin:$$PATH" RUSTFLAGS="-C target-feature=+crt-static" \
+		$(CARGO) auditable build --release --locked --bin sandbar --target "$$(rustc --print host-tuple)")
+	@SANDBAR_IMAGE_PROGRAM="$(abspath $(TARGET))/$$(rustc --print host-tuple)/release/sandbar" \
+		$(CARGO) test --features '$(FEATURES)' --test it install::images
+
+.PHONY: sbom
+sbom: toolchain ## List what program and page are made of, as CycloneDX, in target/sbom (2 min)
+	$(call step,build what lists crates,2 min,$(CARGO) install --quiet --locked --root $(TARGET)/tools cargo-cyclonedx@0.5.9)
+	@mkdir -p $(TARGET)/sbom
+	$(call step,list what the program is made of,5 s,PATH="$(abspath $(TARGET))/tools/bin:$$PATH" $(CARGO) cyclonedx --format json \
+		--spec-version 1.5 --no-build-deps --override-filename sandbar.cdx && mv sandbar.cdx.json $(TARGET)/sbom/)
+	$(call step,list what the page is made of,2 s,$(NPM) --prefix web sbom --package-lock-only --omit dev --sbom-format cyclonedx > $(TARGET)/sbom/page.cdx.json)
+
 crash: toolchain build controlplane ## Kill the operator at every call it makes, before and after (30 min)
 	$(call step,build the tests,3 min,$(CARGO) test --features '$(FEATURES)' --test it --no-run)
 	@printf '\n== crash points (about 25 min)\n' >&2

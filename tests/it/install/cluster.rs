@@ -127,7 +127,10 @@ impl Cluster {
         let version = |object: &Value| {
             let of = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
             let name = format!("{} {}/{}", object["kind"].as_str().unwrap_or("?"), of("namespace"), of("name"));
-            (name, format!("{} {}", of("uid"), of("resourceVersion")))
+            // What no operator has seen gets the status of its definition with its first update, whoever makes it.
+            let unseen = object["status"]["observedGeneration"] == sandbar::api::settled::UNSEEN;
+            let version = if unseen { object["metadata"]["generation"].to_string() } else { of("resourceVersion") };
+            (name, format!("{} {version}", of("uid")))
         };
         objects.iter().map(version).collect()
     }
@@ -198,7 +201,8 @@ impl Cluster {
         self.dir.path().join(format!("{deployment}.kubeconfig"))
     }
 
-    async fn operator_options(&self, version: &Version) -> OperatorOptions {
+    /// How the operator that is installed is started.
+    pub async fn operator_options(&self, version: &Version) -> OperatorOptions {
         let mut server = self.process("sandbar", &version.program, &[]).await;
         server.arguments.extend(version.quick_flags());
         OperatorOptions { server, cloud_url: self.cloud.url().to_owned() }
@@ -233,14 +237,24 @@ impl Cluster {
 
     /// Starts the gateway that is installed and waits until it is ready.
     pub async fn gateway(&self) -> Server {
-        let options = self.process("sandbar-gateway", Path::new(PROGRAM), &["--listen"]).await;
-        Server::start("gateway", &options, 1, gateway_arguments).await.unwrap_or_else(|error| panic!("{error}"))
+        Self::start_gateway(&self.gateway_options().await).await
+    }
+
+    /// How the gateway that is installed is started.
+    pub async fn gateway_options(&self) -> ServerOptions {
+        self.process("sandbar-gateway", Path::new(PROGRAM), &["--listen"]).await
+    }
+
+    /// Starts a gateway and waits until it is ready.
+    pub async fn start_gateway(options: &ServerOptions) -> Server {
+        Server::start("gateway", options, 1, gateway_arguments).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts the gateway that is installed, which is not going to be ready.
     pub async fn gateway_unready(&self) -> Server {
-        let options = self.process("sandbar-gateway", Path::new(PROGRAM), &["--listen"]).await;
-        Server::spawn("gateway", &options, 1, gateway_arguments).await.unwrap_or_else(|error| panic!("{error}"))
+        Server::spawn("gateway", &self.gateway_options().await, 1, gateway_arguments)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A pool of the examples reaches its level in a namespace and goes again, with nothing left at the cloud.

@@ -5,6 +5,8 @@ mod backup;
 mod cluster;
 mod guide;
 mod helm;
+mod image;
+mod images;
 mod kustomize;
 mod load;
 mod monitoring;
@@ -13,3 +15,5 @@ mod release;
 mod rights;
 mod uninstall;
 mod upgrade;
+
+pub use cluster::ROOT;
