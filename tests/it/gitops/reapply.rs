@@ -62,10 +62,10 @@ async fn git_applied_again_changes_nothing_and_an_ended_request_is_not_made_agai
         apply(&scene.sandboxes, tool, &request).await;
     }
     kubectl_waits(&scene, &["--for=condition=Available", "sbp/team"]).await;
-    kubectl_waits(&scene, &["--for=condition=Ready", "sbx/e2e-3f1c2a9"]).await;
-    let uid = scene.sandboxes.get("e2e-3f1c2a9").await.expect("the request").metadata.uid;
-    let ended = scene.ended("e2e-3f1c2a9", "Expired").await;
-    kubectl_waits(&scene, &["--for=condition=Ended", "sbx/e2e-3f1c2a9"]).await;
+    kubectl_waits(&scene, &["--for=condition=Ready", "sbx/team-3f1c2a9"]).await;
+    let uid = scene.sandboxes.get("team-3f1c2a9").await.expect("the request").metadata.uid;
+    let ended = scene.ended("team-3f1c2a9", "Expired").await;
+    kubectl_waits(&scene, &["--for=condition=Ended", "sbx/team-3f1c2a9"]).await;
     let level = wait_for(&scene.pools, "team", "level again", |pool| {
         let status = pool.status.clone().unwrap_or_default();
         (status.warm, status.total, status.creating) == (1, 1, 0)
@@ -76,7 +76,7 @@ async fn git_applied_again_changes_nothing_and_an_ended_request_is_not_made_agai
     scene.listings(2).await;
 
     let (pools, requests) =
-        (scene.pools.get("team").await.expect("it"), scene.sandboxes.get("e2e-3f1c2a9").await.expect("it"));
+        (scene.pools.get("team").await.expect("it"), scene.sandboxes.get("team-3f1c2a9").await.expect("it"));
     let before = (versions(&[&pools]), versions(&[&requests]));
     for tool in TOOLS.iter().cycle().take(6) {
         apply(&scene.pools, tool, &pool).await;
@@ -84,7 +84,7 @@ async fn git_applied_again_changes_nothing_and_an_ended_request_is_not_made_agai
         scene.listings(1).await;
     }
     let (pools, requests) =
-        (scene.pools.get("team").await.expect("it"), scene.sandboxes.get("e2e-3f1c2a9").await.expect("it"));
+        (scene.pools.get("team").await.expect("it"), scene.sandboxes.get("team-3f1c2a9").await.expect("it"));
     assert_eq!((versions(&[&pools]), versions(&[&requests])), before, "{pools:#?}\n{requests:#?}");
     assert_eq!((requests.metadata.uid.clone(), requests.phase()), (uid, Phase::Ended));
     assert_eq!(requests.status, ended.status);
@@ -96,8 +96,8 @@ async fn git_applied_again_changes_nothing_and_an_ended_request_is_not_made_agai
     assert_eq!((owners(&pools, "f:spec"), owners(&requests, "f:spec")), (tools.clone(), tools));
 
     // Out of Git: the request goes at once, the pool when nothing of it costs money.
-    scene.sandboxes.delete("e2e-3f1c2a9", &DeleteParams::background()).await.expect("pruned");
-    wait_gone(&scene.sandboxes, "e2e-3f1c2a9").await;
+    scene.sandboxes.delete("team-3f1c2a9", &DeleteParams::background()).await.expect("pruned");
+    wait_gone(&scene.sandboxes, "team-3f1c2a9").await;
     scene.pools.delete("team", &DeleteParams::background()).await.expect("pruned");
     wait_gone(&scene.pools, "team").await;
     assert_eq!(scene.totals().await.existing, 0);
