@@ -195,7 +195,7 @@ fn deployments_and_image_say_the_same() {
     assert_eq!((image.base.as_str(), image.entrypoint.as_slice()), ("scratch", &["sandbar".to_owned()][..]));
     for file in ["operator", "gateway"] {
         let text = std::fs::read_to_string(format!("{ROOT}/deploy/base/{file}.yaml")).expect("a manifest");
-        let documents = serde_yaml::Deserializer::from_str(&text).map(|part| serde::Deserialize::deserialize(part));
+        let documents = serde_yaml::Deserializer::from_str(&text).map(serde::Deserialize::deserialize);
         let documents: Vec<Value> = documents.collect::<Result<_, _>>().expect("YAML");
         let deployment = documents.iter().find(|document| document["kind"] == "Deployment").expect("a Deployment");
         let pod = &deployment["spec"]["template"]["spec"];
