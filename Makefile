@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash check bench launch scale compare crds docs build page controlplane clients previous toolchain apps
+.PHONY: help demo test crash check bench launch scale compare crds generate docs build page controlplane clients previous toolchain apps
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -93,7 +93,7 @@ check: toolchain page ## Formatting, lints, generated files, links (first time 5
 	$(call step,formatting,1 s,$(CARGO) fmt --check)
 	$(call step,lints,3 min,$(CARGO) clippy --all-targets -- -D warnings)
 	$(call step,lints with crash points and simulation,3 min,$(CARGO) clippy --all-targets --features '$(FEATURES)' -- -D warnings)
-	$(call step,crds/ against the types,2 min,$(CARGO) test --quiet --lib api::crds)
+	$(call step,crds/ and references against the program,2 min,$(CARGO) test --quiet --lib -- api::crds reference::)
 	$(call step,types and lints of the page,20 s,$(NPM) --prefix web run --silent check)
 	$(call step,links,1 s,$(PYTHON) .ci/links.py)
 
@@ -123,6 +123,9 @@ crds: ## Write crds/ and the chart's copy of it anew from the types
 docs: toolchain page ## Build the book into target/book (first time 5 min)
 	$(call step,build the book and look at its links,4 min,SANDBAR_BOOK=$(abspath $(TARGET)/book) $(CARGO) test --quiet --features '$(FEATURES)' --test it -- book::build)
 	@echo "file://$(abspath $(TARGET)/book/index.html)"
+
+generate: crds ## Write crds/, and the references of API and command line, anew from the program
+	$(call step,write docs/src/reference/,5 s,$(CARGO) run --quiet -- reference api --to docs/src/reference && $(CARGO) run --quiet -- reference cli --to docs/src/reference)
 
 page: $(PAGE) ## Build the page, which the program carries (1 min)
 

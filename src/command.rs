@@ -1,7 +1,13 @@
 //! The command line: one variant per command, each handled by its own room.
 
+mod complete;
+mod invoked;
+
+pub use complete::{Completions, answer as answer_completion, words};
+pub use invoked::Invoked;
+
 use crate::failure::Failure;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Keeps cloud sandboxes level: warm pools, claims, and what runs in them.
@@ -26,10 +32,24 @@ enum Command {
     Dev(crate::dev::command::Args),
     /// Print the custom resource definitions
     Crds(crate::api::command::Args),
+    /// Print or write manual pages and references
+    Reference(crate::reference::command::Args),
     /// Ask an operator or a gateway whether it is ready
     Ready(crate::telemetry::ready::Args),
     #[command(flatten)]
     Claims(crate::claims::command::Command),
+}
+
+/// The parser, under the name that people type.
+pub fn parser() -> clap::Command {
+    Cli::command().bin_name(Invoked::now().typed())
+}
+
+/// Reads the command line; help, versions and mistakes are told and end the process.
+pub fn parse() -> Cli {
+    let mut parser = parser();
+    let matches = parser.get_matches_mut();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut parser).exit())
 }
 
 /// Nothing here computes much: more threads than this would only cost memory.
@@ -51,6 +71,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Cloudsim(args) => crate::cloudsim::command::run(args).await,
             Command::Dev(args) => crate::dev::command::run(args).await,
             Command::Crds(args) => crate::api::command::run(args),
+            Command::Reference(args) => crate::reference::command::run(args),
             Command::Ready(args) => crate::telemetry::ready::run(args).await,
             Command::Claims(command) => crate::claims::command::run(command).await,
         }

@@ -1,5 +1,6 @@
 //! The one way a command ends badly: what went wrong, and what to do about it.
 
+use crate::command::Invoked;
 use std::process::ExitCode;
 
 /// Why a command of the `sandbar` program ended without doing its job.
@@ -36,9 +37,10 @@ impl Failure {
 
     /// Prints the failure to standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        anstream::eprintln!("error: {}", self.what);
+        let invoked = Invoked::now();
+        anstream::eprintln!("error: {}", invoked.told(&self.what));
         if let Some(advice) = &self.advice {
-            anstream::eprintln!("  try: {advice}");
+            anstream::eprintln!("  try: {}", invoked.told(advice));
         }
         ExitCode::from(self.code)
     }

@@ -17,6 +17,7 @@ pub mod failure;
 pub mod gateway;
 pub mod providers;
 pub mod pty;
+pub mod reference;
 pub mod reviews;
 pub mod telemetry;
 pub mod wall;

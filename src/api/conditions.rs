@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 macro_rules! words {
-    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident),+ $(,)? }) => {
+    ($(#[$outer:meta])* $name:ident { $($(#[doc = $means:literal])+ $variant:ident),+ $(,)? }) => {
         $(#[$outer])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$inner])* $variant),+ }
+        pub enum $name { $($(#[doc = $means])+ $variant),+ }
 
         impl $name {
             /// Every word of the list.
@@ -16,6 +16,11 @@ macro_rules! words {
             /// The word as it stands in the API.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+
+            /// What it means, in a sentence; for the reference.
+            pub const fn means(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($means),+)),+ }
             }
         }
 

@@ -1,5 +1,5 @@
 //! What a person types: `sandbar claim`, `release`, `extend`, `ls`, `cost`, `exec`, `shell`, `cp`, `checkout`,
-//! `logs`, `port-forward`, `snapshot`, `orphans`, `drain`.
+//! `logs`, `port-forward`, `snapshot`, `doctor`, `orphans`, `drain`.
 //!
 //! The commands use the person's kubeconfig and rights, and need no access to the provider.
 
@@ -11,6 +11,7 @@ mod cluster;
 mod completions;
 mod cost;
 mod cp;
+mod doctor;
 mod drain;
 mod entry;
 mod exec;
@@ -21,6 +22,7 @@ mod hibernate;
 mod listing;
 mod logs;
 mod ls;
+mod names;
 mod orphans;
 mod output;
 mod release;
@@ -65,6 +67,8 @@ pub enum Command {
     Snapshot(snapshot::Args),
     /// Make what pools launch
     App(app::Args),
+    /// Look for what is wrong with an installation, and say what to do about it
+    Doctor(doctor::Args),
     /// Show, and approve the deletion of, instances whose Sandbox is gone
     Orphans(orphans::Args),
     /// Delete every pool, and wait until nothing of it is left at the provider
@@ -94,6 +98,7 @@ pub async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Wake(args) => hibernate::wake(args).await,
         Command::Snapshot(args) => snapshot::run(args).await,
         Command::App(args) => app::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Orphans(args) => orphans::run(args).await,
         Command::Drain(args) => drain::run(args).await,
         Command::Completions(args) => completions::run(&args),

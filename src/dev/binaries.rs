@@ -1,7 +1,7 @@
 //! Where the control plane's programs come from: the folder that
 //! `KUBEBUILDER_ASSETS` names, else the cache folder, else they are built
 //! there once, from the module files that are part of this program. Clients
-//! (kubectl, helm, etcdctl) are taken from `PATH` before anything is built.
+//! (kubectl, helm, krew, etcdctl) are taken from `PATH` before anything is built.
 
 mod module;
 
@@ -39,6 +39,8 @@ pub enum Tool {
     Etcdctl,
     /// Makes a store out of a snapshot.
     Etcdutl,
+    /// Installs plugins of kubectl.
+    Krew,
 }
 
 impl Tool {
@@ -53,6 +55,7 @@ impl Tool {
             Self::Helm4 => "helm4",
             Self::Etcdctl => "etcdctl",
             Self::Etcdutl => "etcdutl",
+            Self::Krew => "krew",
         }
     }
 
@@ -63,12 +66,13 @@ impl Tool {
             Self::Helm => &module::HELM,
             Self::Helm4 => &module::HELM4,
             Self::Etcdctl | Self::Etcdutl => &module::ETCD,
+            Self::Krew => &module::KREW,
         }
     }
 
     /// Whether any version that a person has will do.
     fn is_client(self) -> bool {
-        matches!(self, Self::Kubectl | Self::Helm | Self::Helm4 | Self::Etcdctl | Self::Etcdutl)
+        matches!(self, Self::Kubectl | Self::Helm | Self::Krew | Self::Helm4 | Self::Etcdctl | Self::Etcdutl)
     }
 
     fn package(self) -> &'static str {
@@ -81,6 +85,7 @@ impl Tool {
             Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
             Self::Etcdctl => "go.etcd.io/etcd/etcdctl/v3",
             Self::Etcdutl => "go.etcd.io/etcd/etcdutl/v3",
+            Self::Krew => "sigs.k8s.io/krew/cmd/krew",
         }
     }
 
@@ -94,6 +99,7 @@ impl Tool {
             Self::Kubectl => "about 1 minute",
             Self::Helm | Self::Helm4 => "2 to 3 minutes",
             Self::Etcdctl | Self::Etcdutl => "less than 1 minute",
+            Self::Krew => "half a minute",
         }
     }
 }

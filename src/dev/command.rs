@@ -34,6 +34,9 @@ enum Command {
     /// Print where the programs of the control plane and its clients are; builds
     /// those that are nowhere, which takes about 12 minutes the first time
     Binaries(Wanted),
+    /// Pack this program as a plugin of kubectl, with the manifest that krew
+    /// installs it by
+    Plugin(super::plugin::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,6 +93,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Down(down) => run_down(down).await,
         Command::Demo(args) => super::demo::run(args).await,
         Command::Binaries(wanted) => run_binaries(wanted).await,
+        Command::Plugin(args) => super::plugin::run(&args),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod nursery;
 pub mod operator;
 pub mod pki;
 pub mod place;
+pub mod plugin;
 pub mod ports;
 pub mod server;
 pub mod world;

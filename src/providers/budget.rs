@@ -188,6 +188,11 @@ impl Budget {
         }
     }
 
+    /// Calls in any hour, as the provider told it last.
+    pub fn limit(&self) -> u32 {
+        self.lock().limit
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -24,6 +24,7 @@ mod level;
 mod operator;
 mod orphans;
 mod page;
+mod plugin;
 mod providers;
 mod python;
 mod readme;

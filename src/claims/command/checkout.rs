@@ -2,11 +2,13 @@
 
 use super::exec::{NOT_RUN, print, shell_text, time_limit};
 use super::gateway::EntryArgs;
+use super::names;
 use crate::agent::wire::ExecRequest;
 use crate::api::Span;
 use crate::console::is_safe;
 use crate::failure::Failure;
 use crate::telemetry::secret::Secret;
+use clap_complete::engine::ArgValueCandidates;
 use reqwest::Url;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ const USER_THERE: &str = "SANDBAR_GIT_USER_THERE";
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::waking_runs))]
     id: String,
     /// Address of the repository
     #[arg(value_parser = address)]

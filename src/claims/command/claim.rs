@@ -1,12 +1,14 @@
 //! `sandbar claim`.
 
 use super::cluster::ClusterArgs;
+use super::names;
 use super::output::{Format, OutputArgs, from_now, print};
 use super::waiting::Waiting;
 use crate::agent::client::{AgentError, probe};
 use crate::api::{AppRef, Sandbox, SnapshotRef, Span};
 use crate::claims::{ClaimError, ClaimWish, Claims, RequestWish, WaitError, fresh_id};
 use crate::failure::Failure;
+use clap_complete::engine::ArgValueCandidates;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::process::ExitCode;
@@ -16,6 +18,7 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The pool
+    #[arg(add = ArgValueCandidates::new(names::pools))]
     pool: String,
     /// How long the run lives, such as 30m; else the pool's claims.defaultTTL
     #[arg(long, value_name = "SPAN")]
@@ -27,10 +30,10 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// Begin with the files of this snapshot: makes it a request
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(names::snapshots))]
     snapshot: Option<String>,
     /// Launch this app of the pool, and wait until it answers: makes it a request
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(names::apps))]
     app: Option<String>,
     /// How long to wait when none is warm
     #[arg(long, value_name = "SPAN", default_value = "5m")]

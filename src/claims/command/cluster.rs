@@ -1,8 +1,11 @@
 //! The way to the cluster: the person's kubeconfig.
 
+use super::names;
 use crate::api::{Sandbox, SandboxPool};
 use crate::claims::Claims;
 use crate::failure::{Failure, chain};
+use clap::ValueHint;
+use clap_complete::engine::ArgValueCandidates;
 use kube::client::{Body, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -14,13 +17,13 @@ use tower::{Layer, ServiceExt};
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
     /// Namespace; else the context's own
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCandidates::new(names::namespaces))]
     pub namespace: Option<String>,
     /// Context of the kubeconfig; else its current one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(names::contexts))]
     pub context: Option<String>,
     /// Kubeconfig file; else $KUBECONFIG, ~/.kube/config, or the Pod's service account
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kubeconfig: Option<PathBuf>,
 }
 
@@ -30,7 +33,8 @@ pub struct Cluster {
     pub client: Client,
     /// The namespace that was asked for, or the context's.
     pub namespace: String,
-    config: Config,
+    /// What the client is made from.
+    pub config: Config,
 }
 
 impl ClusterArgs {

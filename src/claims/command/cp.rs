@@ -4,9 +4,11 @@ mod download;
 mod upload;
 
 use super::gateway::EntryArgs;
+use super::names;
 use super::remote::Place;
 use crate::agent::client::{AgentClient, AgentError};
 use crate::failure::Failure;
+use clap_complete::engine::ArgValueCompleter;
 use indicatif::HumanBytes;
 use std::process::ExitCode;
 
@@ -23,10 +25,10 @@ const AT_ONCE: usize = 4;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to copy: PATH or ID:PATH
-    #[arg(value_name = "FROM")]
+    #[arg(value_name = "FROM", add = ArgValueCompleter::new(names::places))]
     from: String,
     /// Where to: PATH or ID:PATH
-    #[arg(value_name = "TO")]
+    #[arg(value_name = "TO", add = ArgValueCompleter::new(names::places))]
     to: String,
     #[command(flatten)]
     entry: EntryArgs,

@@ -1,10 +1,12 @@
 //! `sandbar exec`.
 
 use super::gateway::EntryArgs;
+use super::names;
 use crate::agent::client::{AgentClient, AgentError, ExecEvent};
 use crate::agent::wire::{ExecRequest, MAX_TIMEOUT};
 use crate::api::Span;
 use crate::failure::Failure;
+use clap_complete::engine::ArgValueCandidates;
 use futures::StreamExt;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -24,6 +26,7 @@ pub(super) const NO_READER: u8 = 141;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::waking_runs))]
     id: String,
     /// Working directory; relative ones begin at /workspace
     #[arg(long, value_name = "DIR", default_value = crate::agent::wire::WORKSPACE)]

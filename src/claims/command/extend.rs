@@ -1,10 +1,12 @@
 //! `sandbar extend`.
 
 use super::cluster::ClusterArgs;
+use super::names;
 use super::output::{from_now, rough};
 use crate::api::Span;
 use crate::claims::Extension;
 use crate::failure::Failure;
+use clap_complete::engine::ArgValueCandidates;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::process::ExitCode;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 #[group(skip)]
 pub struct Args {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::runs))]
     id: String,
     /// How long it lives in all, counted from its start, such as 1h
     #[arg(long, value_name = "SPAN", required_unless_present = "by", conflicts_with = "by")]

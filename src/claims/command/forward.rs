@@ -1,9 +1,11 @@
 //! `sandbar port-forward`.
 
 use super::gateway::EntryArgs;
+use super::names;
 use crate::agent::client::{AgentClient, TunnelError};
 use crate::claims::Left;
 use crate::failure::{Failure, chain};
+use clap_complete::engine::ArgValueCandidates;
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,6 +23,7 @@ use tokio::task::JoinSet;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::waking_runs))]
     id: String,
     /// Ports: [LOCAL:]REMOTE
     #[arg(required = true, value_name = "[LOCAL:]REMOTE")]

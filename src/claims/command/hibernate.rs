@@ -1,11 +1,13 @@
 //! `sandbar hibernate` and `sandbar wake`.
 
 use super::cluster::{Cluster, ClusterArgs};
+use super::names;
 use crate::api::conditions::{Reason, Type};
 use crate::api::{OperatingMode, Phase, Sandbox, Span};
 use crate::claims::Fault;
 use crate::claims::fault::patiently;
 use crate::failure::{Failure, chain};
+use clap_complete::engine::ArgValueCandidates;
 use indicatif::HumanBytes;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::runs_to_switch))]
     id: String,
     /// How long to wait until it is done
     #[arg(long, value_name = "SPAN", default_value = "10m")]

@@ -1,9 +1,11 @@
 //! `sandbar logs`.
 
 use super::gateway::EntryArgs;
+use super::names;
 use crate::agent::client::AgentClient;
 use crate::agent::wire::{ProcessInfo, ProcessStatus};
 use crate::failure::Failure;
+use clap_complete::engine::ArgValueCandidates;
 use futures::TryStreamExt;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -18,6 +20,7 @@ const SHOWN: usize = 60;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::waking_runs))]
     id: String,
     /// Go on until the process has ended
     #[arg(short, long)]

@@ -1,15 +1,17 @@
 //! `sandbar release`.
 
 use super::cluster::ClusterArgs;
+use super::names;
 use crate::claims::{ObjectRole, Released};
 use crate::failure::Failure;
+use clap_complete::engine::ArgValueCandidates;
 use std::process::ExitCode;
 
 /// Give runs back: their sandboxes are deleted at the provider. May be repeated.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ids of the runs
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = ArgValueCandidates::new(names::runs))]
     ids: Vec<String>,
     #[command(flatten)]
     cluster: ClusterArgs,

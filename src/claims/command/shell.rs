@@ -4,10 +4,12 @@ mod local;
 
 use super::exec::{NO_READER, NOT_RUN, exit_code, shell_text};
 use super::gateway::EntryArgs;
+use super::names;
 use crate::agent::client::{AgentError, Shown, TerminalInput, TerminalOutput};
 use crate::agent::wire::TerminalRequest;
 use crate::failure::Failure;
 use crate::pty;
+use clap_complete::engine::ArgValueCandidates;
 use local::{Ending, Keys, Raw};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::waking_runs))]
     id: String,
     /// Working directory; relative ones begin at /workspace
     #[arg(long, value_name = "DIR", default_value = crate::agent::wire::WORKSPACE)]

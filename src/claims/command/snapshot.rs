@@ -4,12 +4,14 @@ mod size;
 
 use super::cluster::ClusterArgs;
 use super::entry::enter;
+use super::names;
 use super::output::{Format, OutputArgs, from_now, print, show, table};
 use crate::artifacts::{
     AddressError, HIBERNATED, Manifest, SaveOptions, SnapshotError, Snapshots, Store, TransferError, Unpack, restore,
     save,
 };
 use crate::failure::{Failure, chain};
+use clap_complete::engine::ArgValueCandidates;
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -53,6 +55,7 @@ pub struct StoreArgs {
 #[derive(Debug, clap::Args)]
 struct Create {
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::waking_runs))]
     id: String,
     /// Name of the snapshot [default: snap- and 12 letters]
     #[arg(long)]
@@ -92,7 +95,7 @@ struct List {
 #[derive(Debug, clap::Args)]
 struct Remove {
     /// Names of snapshots
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(names::snapshots))]
     names: Vec<String>,
     #[command(flatten)]
     store: StoreArgs,
@@ -101,8 +104,10 @@ struct Remove {
 #[derive(Debug, clap::Args)]
 struct Restore {
     /// Name of the snapshot
+    #[arg(add = ArgValueCandidates::new(names::snapshots))]
     name: String,
     /// Id of the run
+    #[arg(add = ArgValueCandidates::new(names::waking_runs))]
     id: String,
     /// Empty the snapshot's folders first; else its files go over those that are there
     #[arg(long)]

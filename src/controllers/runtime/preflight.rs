@@ -8,7 +8,10 @@ use super::ticks::Ticks;
 use crate::failure::chain;
 use crate::telemetry::readiness::{Check, Readiness};
 use futures::future::join_all;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec, SubjectAccessReviewStatus,
+};
 use kube::Client;
 use kube::api::{Api, PostParams};
 
@@ -58,19 +61,24 @@ impl Access {
     }
 
     fn check_name(&self) -> String {
+        format!("permission {}", self.told())
+    }
+
+    /// For people, such as `patch sandboxes.sandbar.dev in default`.
+    pub fn told(&self) -> String {
         let Self { verb, group, resource, namespace, name } = self;
         let dot = if group.is_empty() { "" } else { "." };
         let name = name.map_or_else(String::new, |name| format!(" {name}"));
         let place = namespace.as_ref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
-        format!("permission {verb} {resource}{dot}{group}{name}{place}")
+        format!("{verb} {resource}{dot}{group}{name}{place}")
     }
 
-    fn review(&self) -> SelfSubjectAccessReview {
+    fn attributes(&self) -> ResourceAttributes {
         let (resource, subresource) = match self.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
             None => (self.resource, None),
         };
-        let attributes = ResourceAttributes {
+        ResourceAttributes {
             verb: Some(self.verb.to_owned()),
             group: Some(self.group.to_owned()),
             resource: Some(resource.to_owned()),
@@ -78,12 +86,39 @@ impl Access {
             namespace: self.namespace.clone(),
             name: self.name.map(str::to_owned),
             ..ResourceAttributes::default()
-        };
+        }
+    }
+
+    /// Whether who asks may do it, and why.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn allowed(&self, client: &Client) -> kube::Result<SubjectAccessReviewStatus> {
         let spec = SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
+            resource_attributes: Some(self.attributes()),
             ..SelfSubjectAccessReviewSpec::default()
         };
-        SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() }
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+        Ok(reviews.create(&PostParams::default(), &review).await?.status.unwrap_or_default())
+    }
+
+    /// Whether a service account may do it. Needs `create` of subjectaccessreviews.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn allowed_to(&self, client: &Client, namespace: &str, account: &str) -> kube::Result<bool> {
+        let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        let spec = SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{namespace}:{account}")),
+            groups: Some(groups.into_iter().chain(["system:authenticated".to_owned()]).collect()),
+            resource_attributes: Some(self.attributes()),
+            ..SubjectAccessReviewSpec::default()
+        };
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+        let answer = reviews.create(&PostParams::default(), &review).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 }
 
@@ -160,9 +195,9 @@ pub async fn look(client: &Client, readiness: &Readiness, needs: &Needs) -> bool
     complete
 }
 
-/// By discovery, which shows a kind only once it is established and needs no
-/// permission of its own.
-async fn look_for_kind(client: &Client, kind: Kind) -> Check {
+/// Whether a kind is served: by discovery, which shows it only once it is established and needs no permission of its
+/// own.
+pub async fn look_for_kind(client: &Client, kind: Kind) -> Check {
     let missing = || Check::Missing("not installed; install it with `sandbar crds | kubectl apply -f -`".to_owned());
     match client.list_api_group_resources(&format!("{}/{}", kind.group, kind.version)).await {
         Ok(list) if list.resources.iter().any(|resource| resource.name == kind.plural) => Check::Ok,
@@ -174,16 +209,13 @@ async fn look_for_kind(client: &Client, kind: Kind) -> Check {
 }
 
 async fn look_for_access(client: &Client, access: &Access) -> Check {
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    match reviews.create(&PostParams::default(), &access.review()).await {
-        Ok(review) => match review.status {
-            Some(status) if status.allowed => Check::Ok,
-            status => {
-                let reason = status.and_then(|status| status.reason).filter(|reason| !reason.is_empty());
-                let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-                Check::Missing(format!("not allowed{reason}; grant it as deploy/ does"))
-            }
-        },
+    match access.allowed(client).await {
+        Ok(status) if status.allowed => Check::Ok,
+        Ok(status) => {
+            let reason = status.reason.filter(|reason| !reason.is_empty());
+            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+            Check::Missing(format!("not allowed{reason}; grant it as deploy/ does"))
+        }
         Err(error) => Check::Missing(format!("cannot ask the API server: {}", chain(&error))),
     }
 }

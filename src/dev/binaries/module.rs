@@ -18,6 +18,7 @@ const KUBERNETES: &str = "v1.36.3";
 const HELM_VERSION: &str = "v3.22.0";
 const HELM4_VERSION: &str = "v4.3.1";
 const ETCD_VERSION: &str = "v3.6.8";
+const KREW_VERSION: &str = "v0.5.0";
 
 /// etcd, the API server, its controllers, kubectl.
 pub(super) const CONTROL_PLANE: Module = Module {
@@ -62,6 +63,15 @@ pub(super) const ETCD: Module = Module {
     variables: &[],
 };
 
+/// krew.
+pub(super) const KREW: Module = Module {
+    folder: "krew",
+    version: KREW_VERSION,
+    go_mod: include_str!("../../../deploy/local/krew/go.mod"),
+    go_sum: include_str!("../../../deploy/local/krew/go.sum"),
+    variables: &[("sigs.k8s.io/krew/internal/version.gitTag", KREW_VERSION)],
+};
+
 impl Module {
     pub(super) fn ldflags(&self) -> String {
         let set = |(name, value): &(&str, &str)| format!(" -X {name}={value}");
@@ -85,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_cache_key_carries_the_version() {
-        for module in [CONTROL_PLANE, HELM, HELM4, ETCD] {
+        for module in [CONTROL_PLANE, HELM, HELM4, ETCD, KREW] {
             let key = module.key();
             assert!(key.starts_with(module.version) && key.len() == module.version.len() + 13, "{key}");
         }

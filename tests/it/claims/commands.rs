@@ -107,10 +107,3 @@ async fn what_goes_wrong_is_said_with_the_way_out() {
     let told = failed(&sandbar(&env, &["claim", POOL, "--ttl", "1d"]).await, 2);
     assert!(told.contains("\"1d\" is not a duration"), "{told}");
 }
-
-#[tokio::test]
-async fn a_shell_completes_the_commands() {
-    let env = World::get().await.test("cli-completions").await;
-    let script = done(&sandbar(&env, &["completions", "bash"]).await);
-    assert!(script.contains("sandbar") && script.contains("release"), "{script}");
-}

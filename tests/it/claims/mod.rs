@@ -1,6 +1,7 @@
 //! Claims on a real API server. The tests make the members and their states themselves, in the operator's name.
 
 mod commands;
+mod completion;
 mod forward;
 mod inside;
 mod library;

@@ -16,14 +16,14 @@ use crate::scene::{Scene, name};
 use crate::wait::wait_for;
 use crate::world::{OperatorSpec, quick_account};
 
-/// A wall clock that a test can set, for the operators that are started with it.
-struct WallClock {
+/// A wall clock that a test can set, for the processes that are started with it.
+pub struct WallClock {
     dir: TempDir,
     seconds: File,
 }
 
 impl WallClock {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let seconds = File::create(dir.path().join("jump")).expect("a file");
         let clock = Self { dir, seconds };
@@ -40,16 +40,20 @@ impl WallClock {
         self.dir.path().join("wall_clock.so")
     }
 
-    fn set(&self, seconds: i64) {
+    /// Sets it so many seconds ahead of the real one.
+    pub fn set(&self, seconds: i64) {
         self.seconds.write_all_at(&seconds.to_ne_bytes(), 0).expect("eight bytes");
     }
 
-    fn operator(&self) -> OperatorSpec {
+    /// What a process is started with to go by it.
+    pub fn environment(&self) -> [(&'static str, String); 2] {
         let text = |path: PathBuf| path.to_str().expect("a plain path").to_owned();
-        OperatorSpec::default()
-            .args(&["--visibility-grace", "3s"])
-            .env("LD_PRELOAD", &text(self.library()))
-            .env("WALL_CLOCK_JUMP", &text(self.dir.path().join("jump")))
+        [("LD_PRELOAD", text(self.library())), ("WALL_CLOCK_JUMP", text(self.dir.path().join("jump")))]
+    }
+
+    fn operator(&self) -> OperatorSpec {
+        let quick = OperatorSpec::default().args(&["--visibility-grace", "3s"]);
+        self.environment().iter().fold(quick, |spec, (name, value)| spec.env(name, value))
     }
 }
 

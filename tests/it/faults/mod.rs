@@ -4,7 +4,7 @@ mod accounts;
 mod apiserver;
 mod budget;
 #[cfg(target_os = "linux")]
-mod clocks;
+pub mod clocks;
 mod creates;
 mod credentials;
 mod deletes;

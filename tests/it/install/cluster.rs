@@ -93,6 +93,11 @@ impl Cluster {
         self.plane.replace_store(data, &|line| eprintln!("{line}")).await.expect("the control plane comes back");
     }
 
+    /// A token that the cloud takes.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// A file of the test's own.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);

@@ -3,6 +3,7 @@
 
 mod backup;
 mod cluster;
+mod doctor;
 mod guide;
 mod helm;
 mod image;
