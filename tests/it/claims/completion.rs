@@ -34,9 +34,7 @@ async fn offered(env: &TestEnv, words: &[&str]) -> Vec<String> {
 async fn names(command: &mut Command) -> Vec<String> {
     let output = command.output().await.expect("bash runs");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "somebody who types reads this");
-    let names =
-        out(&output).lines().filter(|name| !name.is_empty() && !name.starts_with('-')).map(str::to_owned).collect();
-    names
+    out(&output).lines().filter(|name| !name.is_empty() && !name.starts_with('-')).map(str::to_owned).collect()
 }
 
 #[tokio::test]

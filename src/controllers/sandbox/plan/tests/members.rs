@@ -9,7 +9,6 @@ use crate::controllers::sandbox::facts::{
 use crate::controllers::sandbox::plan::{Effect, Plan, plan};
 use crate::providers::{Account, Instance, InstancePhase};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 fn run(facts: MemberFacts) -> Plan {
@@ -115,10 +114,9 @@ fn a_running_instance_is_warm_once_its_agent_answers() {
     let mut facts = facts(creating(Some("id-1")), 60);
     facts.evidence = listed(seen(InstancePhase::Running));
     let stored = run(facts.clone()).status;
-    Arc::make_mut(&mut facts.sandbox).status = Some(stored.clone());
-    facts.now = at(70);
-    assert_eq!(run(facts.clone()).status, stored, "no write before the first answer");
-    facts.now = at(60);
+    std::sync::Arc::make_mut(&mut facts.sandbox).status = Some(stored.clone());
+    let later = MemberFacts { now: at(70), ..facts.clone() };
+    assert_eq!(run(later).status, stored, "no write before the first answer");
     facts.probe = bad(1, 1);
     assert_eq!(run(facts.clone()).status.phase, Some(Phase::Booting));
     facts.probe = healthy();
