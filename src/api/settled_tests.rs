@@ -4,14 +4,17 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("in range")
 }
 
-fn conditions(said: &[(Type, bool, Reason)]) -> Vec<Condition> {
+/// A condition, as a row of a table says it.
+type Said = (Type, bool, Reason);
+
+fn conditions(said: &[Said]) -> Vec<Condition> {
     let wanted: Vec<Wanted> =
         said.iter().map(|(kind, status, reason)| Wanted::new(*kind, *status, *reason, format!("{reason}."))).collect();
     merge(&[], &wanted, Some(1), at(10))
 }
 
 /// A request, for an app if one is told of; or a member that is to be hibernated, if that is.
-fn spec(said: &[(Type, bool, Reason)]) -> SandboxSpec {
+fn spec(said: &[Said]) -> SandboxSpec {
     let mut spec = serde_json::json!({"poolRef": {"name": "python"}, "claim": {"id": "a", "holder": "ada"}});
     if said.iter().any(|(kind, ..)| *kind == Type::AppReady) {
         spec["claim"]["app"] = serde_json::json!({"name": "snake"});
@@ -41,7 +44,7 @@ fn verdict(conditions: &[Condition]) -> (&'static str, String) {
 fn a_pool_is_current_when_it_is_level_or_its_own_spec_bounds_it() {
     use Reason::*;
     let fine = (Type::Degraded, false, AsExpected);
-    let rows: &[(&[(Type, bool, Reason)], &str, &str)] = &[
+    let rows: &[(&[Said], &str, &str)] = &[
         (&[fine], "InProgress", "nothing is made yet"),
         (&[(Type::Available, true, AsExpected), fine], "Current", ""),
         (&[(Type::Available, false, BelowTarget), fine], "InProgress", "BelowTarget."),
@@ -73,7 +76,7 @@ fn a_pool_is_current_when_it_is_level_or_its_own_spec_bounds_it() {
 fn a_sandbox_is_current_when_it_is_ready_asleep_or_over() {
     use Reason::*;
     let ready = (Type::Ready, true, Healthy);
-    let rows: &[(Phase, Reason, &[(Type, bool, Reason)], &str, &str)] = &[
+    let rows: &[(Phase, Reason, &[Said], &str, &str)] = &[
         (Phase::Pending, Queued, &[(Type::Ready, false, AtCapacity)], "InProgress", "AtCapacity."),
         (Phase::Creating, Creating, &[], "InProgress", "its instance is being made"),
         (
