@@ -24,9 +24,9 @@ use crate::controllers::sandbox_pool::{self, GuardedPool};
 use crate::controllers::transfers::{Depot, StoreDepot, Transfers};
 use crate::controllers::wiring::Wiring;
 use crate::failure::{Failure, chain};
-use crate::providers::Fence;
 use crate::providers::accounts::{Accounts, Endpoints};
 use crate::providers::inventory::Inventory;
+use crate::providers::{Fence, Timing};
 use crate::telemetry::metrics::Metrics;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Namespace;
@@ -96,11 +96,7 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
     let (poke_pool, pool_pokes) = PoolPokes::new(POOL_SPACING);
     let (sandboxes, sandbox_writer) = store();
     let (pools, pool_writer) = store();
-    let probes = match agents {
-        Some(well) => Probes::asking(poke_sandbox.clone(), timing.replace_unreachable, well),
-        None => Probes::new(poke_sandbox.clone(), timing.probe_timeout, timing.replace_unreachable)
-            .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error))))?,
-    };
+    let probes = probing(agents, poke_sandbox.clone(), &timing)?;
     let follow_ups = FollowUps::standard(ticks.clone());
     let (wake_sandbox, wake_pool) = (poke_sandbox.clone(), poke_pool.clone());
     let ways = Agents::new(client.clone());
@@ -150,6 +146,15 @@ pub fn assemble(settings: &Settings, outside: Outside) -> Result<Assembled, Fail
         sandbox_pokes: Box::pin(sandbox_pokes),
         pool_pokes: Box::pin(pool_pokes),
     })
+}
+
+/// Asks agents by the given way, else over the network.
+fn probing(agents: Option<Ask>, pokes: SandboxPokes, timing: &Timing) -> Result<Probes, Failure> {
+    match agents {
+        Some(well) => Ok(Probes::asking(pokes, timing.replace_unreachable, well)),
+        None => Probes::new(pokes, timing.probe_timeout, timing.replace_unreachable)
+            .map_err(|error| Failure::new(format!("no HTTP client: {}", chain(&error)))),
+    }
 }
 
 /// Joins the parts to the network.

@@ -44,6 +44,45 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// The instance of what was released is gone: its claim, which is back, ends.
+    async fn ends_again(&self, released: &Sandbox) {
+        eventually("the released claim ends again", async || {
+            let found = self.sandboxes().get_opt(&name(released)).await.expect("an answer");
+            match found.filter(|member| uid(member) == uid(released)) {
+                Some(member) if member.phase() != Phase::Failed && !member.is_deleting() => Err(format!("{member:?}")),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    /// Nobody is given what somebody else is in.
+    async fn emptied(&self, member: &Sandbox) {
+        eventually("what somebody was in is gone", async || match of(&self.ledger().await.apps, &uid(member)).state {
+            State::Gone => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    }
+
+    async fn agrees_with_the_cloud(&self) {
+        self.warm(4).await;
+        eventually("the cloud has what the cluster has, and no more", async || {
+            let (members, ledger) = (self.uids().await, self.ledger().await);
+            let living: BTreeSet<String> =
+                ledger.existing().filter_map(|app| app.marks.get(UID_MARK).cloned()).collect();
+            if living.is_subset(&members) && living.len() == 5 {
+                Ok(())
+            } else {
+                Err(format!("{living:?} {members:?}"))
+            }
+        })
+        .await;
+        sound(&self.ledger().await, "default", MAX.unsigned_abs());
+    }
+}
+
 fn uid(sandbox: &Sandbox) -> String {
     sandbox.metadata.uid.clone().expect("a uid")
 }
@@ -119,33 +158,11 @@ async fn a_restored_store_loses_no_instance_and_makes_none_twice_s1_s4_s6() {
     let still = cluster.sandboxes().get(&name(&kept)).await.expect("the claimed one");
     assert_eq!((uid(&still), held(&still)), (uid(&kept), Some("kept")));
     assert_eq!(cluster.in_sandbox("kept", "cat mine").await.trim(), "kept");
-    // The instance of what was released is gone: its claim, which is back, ends.
-    eventually("the released claim ends again", async || {
-        let found = cluster.sandboxes().get_opt(&name(&released)).await.expect("an answer");
-        match found.filter(|member| uid(member) == uid(&released)) {
-            Some(member) if member.phase() != Phase::Failed && !member.is_deleting() => Err(format!("{member:?}")),
-            _ => Ok(()),
-        }
-    })
-    .await;
-    // Nobody is given what somebody else is in.
+    cluster.ends_again(&released).await;
     for member in known {
-        eventually("what somebody was in is gone", async || {
-            match of(&cluster.ledger().await.apps, &uid(member)).state {
-                State::Gone => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
+        cluster.emptied(member).await;
     }
-    cluster.warm(4).await;
-    eventually("the cloud has what the cluster has, and no more", async || {
-        let (members, ledger) = (cluster.uids().await, cluster.ledger().await);
-        let living: BTreeSet<String> = ledger.existing().filter_map(|app| app.marks.get(UID_MARK).cloned()).collect();
-        if living.is_subset(&members) && living.len() == 5 { Ok(()) } else { Err(format!("{living:?} {members:?}")) }
-    })
-    .await;
-    sound(&cluster.ledger().await, "default", MAX.unsigned_abs());
+    cluster.agrees_with_the_cloud().await;
     assert_eq!(of(&cluster.ledger().await.apps, &uid(&kept)).deployments, 1);
     assert!(operator.stop().await.success());
 }
